@@ -1,0 +1,32 @@
+# Finds what is not ours. Nothing is fetched here: scripts/setup installs it all.
+#
+# Names to link: absl::*, protobuf::libprotobuf, gRPC::grpc++, gRPC::grpc++_reflection,
+# RocksDB::rocksdb-shared, prometheus-cpp::core, prometheus-cpp::pull, yaml-cpp, JPEG::JPEG,
+# PNG::PNG, OpenSSL::SSL, OpenSSL::Crypto, ZLIB::ZLIB, Threads::Threads, GTest::gmock,
+# benchmark::benchmark, LibTorch::cpu.
+
+find_package(Threads REQUIRED)
+find_package(absl REQUIRED)
+find_package(Protobuf REQUIRED)
+find_package(gRPC REQUIRED)
+find_package(RocksDB REQUIRED)
+find_package(prometheus-cpp REQUIRED)
+find_package(yaml-cpp REQUIRED)
+find_package(JPEG REQUIRED)
+find_package(PNG REQUIRED)
+find_package(OpenSSL REQUIRED)
+find_package(ZLIB REQUIRED)
+find_package(benchmark REQUIRED)
+if(BUILD_TESTING)
+  find_package(GTest REQUIRED)
+endif()
+
+if(CVTRAIN_TRAINER STREQUAL "OFF")
+  set(LibTorch_FOUND FALSE)
+elseif(CVTRAIN_TRAINER STREQUAL "ON")
+  find_package(LibTorch 2.11.0 EXACT REQUIRED)
+else()
+  find_package(LibTorch 2.11.0 EXACT)
+endif()
+# Whether folders that use LibTorch are part of this build.
+set(CVTRAIN_HAS_TRAINER ${LibTorch_FOUND})

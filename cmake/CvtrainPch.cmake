@@ -1,0 +1,31 @@
+# Precompiled headers for the two libraries whose headers cost seconds in every file.
+#
+#   cvtrain_torch_pch(TARGET)   TARGET includes <torch/torch.h>
+#   cvtrain_grpc_pch(TARGET)    TARGET includes <grpcpp/grpcpp.h>
+#
+# Each header is compiled once, by an object library that holds nothing else, and used by all
+# targets that ask. They are compiled with the same options as ours, so a target that adds options
+# of its own which change the language must not ask. A file still includes what it uses.
+
+function(_cvtrain_pch target owner library headers)
+  if(NOT CVTRAIN_PCH)
+    return()
+  endif()
+  if(NOT TARGET ${owner})
+    set(source ${CMAKE_BINARY_DIR}/pch/${owner}.cc)
+    file(CONFIGURE OUTPUT ${source} CONTENT "// Owns a precompiled header.\n")
+    add_library(${owner} OBJECT ${source})
+    target_include_directories(${owner} PRIVATE ${CMAKE_SOURCE_DIR})
+    target_link_libraries(${owner} PRIVATE ${library})
+    target_precompile_headers(${owner} PRIVATE ${headers})
+  endif()
+  target_precompile_headers(${target} REUSE_FROM ${owner})
+endfunction()
+
+function(cvtrain_torch_pch target)
+  _cvtrain_pch(${target} pch_torch LibTorch::cpu "<torch/torch.h>")
+endfunction()
+
+function(cvtrain_grpc_pch target)
+  _cvtrain_pch(${target} pch_grpc gRPC::grpc++ "<grpcpp/grpcpp.h>")
+endfunction()
