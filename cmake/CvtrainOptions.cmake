@@ -24,9 +24,9 @@ endif()
 add_compile_options(-fPIC)
 # Objects hold no absolute paths, so that they are the same wherever the tree is checked out, and
 # __FILE__ starts at the root of the repository. (ccache makes paths relative to the build folder.)
-file(RELATIVE_PATH _to_source ${CMAKE_BINARY_DIR} ${CMAKE_SOURCE_DIR})
+file(RELATIVE_PATH _to_source ${CMAKE_BINARY_DIR} ${CMAKE_SOURCE_DIR}/)
 add_compile_options(
-  -ffile-prefix-map=${_to_source}/=
+  -ffile-prefix-map=${_to_source}=
   -ffile-prefix-map=${CMAKE_BINARY_DIR}=build
   -ffile-prefix-map=${CMAKE_SOURCE_DIR}/=
 )
