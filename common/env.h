@@ -1,0 +1,16 @@
+#ifndef CVTRAIN_COMMON_ENV_H_
+#define CVTRAIN_COMMON_ENV_H_
+
+#include <optional>
+#include <string>
+
+namespace cvtrain {
+
+// The value of an environment variable, or nothing if it is not set. The only
+// reader of the environment; called by main functions, never by libraries.
+// Thread-safe as long as nobody changes the environment, and nobody does.
+std::optional<std::string> GetEnv(const std::string& name);
+
+}  // namespace cvtrain
+
+#endif  // CVTRAIN_COMMON_ENV_H_
