@@ -1,0 +1,28 @@
+#ifndef CVTRAIN_WORKER_TRAINER_DATA_SHARD_PROVIDER_H_
+#define CVTRAIN_WORKER_TRAINER_DATA_SHARD_PROVIDER_H_
+
+#include <cstdint>
+
+#include "absl/status/statusor.h"
+#include "common/unique_fd.h"
+
+namespace cvtrain::trainer {
+
+// Where the shards of an attempt's data set come from: the agent, in production.
+// Thread-safe.
+class ShardProvider {
+ public:
+  virtual ~ShardProvider() = default;
+
+  // Waits for the shard at position `index` of the data set's version; its digest has been
+  // verified. The file can be read as long as the descriptor is open.
+  //
+  // UNAVAILABLE (SHARD_NOT_FOUND)  the agent cannot get it; the message says why
+  // UNAVAILABLE (PEER_GONE)        the agent is gone
+  // CANCELLED (STOPPING)           the attempt has ended
+  virtual absl::StatusOr<UniqueFd> GetShard(int32_t index) = 0;
+};
+
+}  // namespace cvtrain::trainer
+
+#endif  // CVTRAIN_WORKER_TRAINER_DATA_SHARD_PROVIDER_H_
