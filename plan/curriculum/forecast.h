@@ -1,0 +1,70 @@
+#ifndef CVTRAIN_PLAN_CURRICULUM_FORECAST_H_
+#define CVTRAIN_PLAN_CURRICULUM_FORECAST_H_
+
+#include <cstdint>
+#include <functional>
+#include <vector>
+
+#include "absl/status/statusor.h"
+#include "plan/curriculum/trial_plan.h"
+#include "plan/network/description.h"
+
+namespace cvtrain::v1 {
+class PlannedStage;
+class Recipe;
+}  // namespace cvtrain::v1
+
+namespace cvtrain::plan {
+
+// What a trial will cost, before it starts. Pure functions; thread-safe.
+
+struct TrialFacts {
+  // Images of the training split.
+  int64_t images = 0;
+  int32_t logical_ranks = 1;
+};
+
+// The plan of a trial of `recipe`: its curriculum, seed and steps.
+//
+// Returns INVALID_ARGUMENT (RECIPE_INVALID) as Curriculum::Create and
+// TrialPlan::Create do; a synthetic recipe has no plan.
+absl::StatusOr<TrialPlan> PlanTrial(const v1::Recipe& recipe, const TrialFacts& facts);
+
+// The stages of a trial with their exact steps and images, their FLOPs and the
+// predicted peak of memory. A synthetic recipe has one stage, without sizes,
+// FLOPs and memory; its facts are ignored.
+//
+// Errors as PlanTrial, DescribeNetwork and InferShapes.
+absl::StatusOr<std::vector<v1::PlannedStage>> PlannedStages(const v1::Recipe& recipe,
+                                                            const TrialFacts& facts);
+
+// The same for a plan and a network that the caller has.
+absl::StatusOr<std::vector<v1::PlannedStage>> ForecastStages(const TrialPlan& plan,
+                                                             const NetworkDescription& network);
+
+// Optimizer steps of a whole trial. Errors as PlanTrial.
+absl::StatusOr<int64_t> StepTotal(const v1::Recipe& recipe, const TrialFacts& facts);
+
+// Expected cost of an epoch over that of the same images at the base size with
+// the base batch (multiscale-samplers, B.8).
+struct CostRatio {
+  double flops = 1;
+  double steps = 1;
+};
+
+// `forward_cost` gives the cost of one image of a size, in any unit. The area
+// (Scale::Area) is a good one for convolutional networks.
+CostRatio ExpectedCostRatio(const std::vector<Scale>& scales, const Scale& base,
+                            const std::function<double(const Scale&)>& forward_cost);
+
+// The same over all epochs of a curriculum.
+CostRatio ExpectedCostRatio(const Curriculum& curriculum,
+                            const std::function<double(const Scale&)>& forward_cost);
+
+// Expected steps of an epoch: images_per_rank / E[b] + E[b^2] / (2 E[b]^2),
+// because the last batch overshoots; exact for one scale.
+double ExpectedEpochSteps(const std::vector<Scale>& scales, int64_t images_per_rank);
+
+}  // namespace cvtrain::plan
+
+#endif  // CVTRAIN_PLAN_CURRICULUM_FORECAST_H_
