@@ -6,7 +6,12 @@
 # benchmark::benchmark, LibTorch::cpu.
 
 find_package(Threads REQUIRED)
-find_package(absl REQUIRED)
+if(CVTRAIN_SANITIZE STREQUAL "thread")
+  # Debian's is not compiled for ThreadSanitizer; scripts/setup --tsan makes one that is.
+  find_package(absl REQUIRED PATHS ${CVTRAIN_DEPS_DIR}/abseil-tsan NO_DEFAULT_PATH)
+else()
+  find_package(absl REQUIRED)
+endif()
 find_package(Protobuf REQUIRED)
 find_package(gRPC REQUIRED)
 find_package(RocksDB REQUIRED)

@@ -4,7 +4,8 @@
 #   cvtrain_library(NAME [SRCS ...] [HDRS ...] [DEPS ...] [PRIVATE_DEPS ...])
 #   cvtrain_binary(NAME SRCS ... [DEPS ...])
 #   cvtrain_test(NAME TIER tier SRCS ... [DEPS ...] [PRIVATE_DEPS ...] [DATA ...]
-#                [ARGS ...] [TIMEOUT seconds] [NO_MAIN])
+#                [ARGS ...] [ENVIRONMENT NAME=VALUE ...] [TIMEOUT seconds] [NO_MAIN])
+#   cvtrain_script_test(NAME TIER tier COMMAND ... [DATA ...] [ENVIRONMENT ...] [TIMEOUT seconds])
 #
 # DEPS are what headers expose, PRIVATE_DEPS the rest. Libraries are named in any order of folders:
 # they are linked to each other when all folders have been read.
@@ -33,8 +34,8 @@ endfunction()
 function(_cvtrain_register target kind)
   set_property(GLOBAL APPEND PROPERTY CVTRAIN_TARGETS ${target})
   set_property(TARGET ${target} PROPERTY CVTRAIN_KIND ${kind})
-  set_property(TARGET ${target} PROPERTY CVTRAIN_DEPS ${ARG_DEPS})
-  set_property(TARGET ${target} PROPERTY CVTRAIN_PRIVATE_DEPS ${ARG_PRIVATE_DEPS})
+  set_property(TARGET ${target} PROPERTY CVTRAIN_DEPS "${ARG_DEPS}")
+  set_property(TARGET ${target} PROPERTY CVTRAIN_PRIVATE_DEPS "${ARG_PRIVATE_DEPS}")
 endfunction()
 
 function(_cvtrain_check_arguments name)
@@ -42,7 +43,7 @@ function(_cvtrain_check_arguments name)
     message(FATAL_ERROR "${name}: unknown arguments: ${ARG_UNPARSED_ARGUMENTS}")
   endif()
   if(ARG_KEYWORDS_MISSING_VALUES AND NOT "${ARG_KEYWORDS_MISSING_VALUES}" MATCHES
-     "^(SRCS|HDRS|DEPS|PRIVATE_DEPS|DATA|ARGS|;)+$")
+     "^(SRCS|HDRS|DEPS|PRIVATE_DEPS|DATA|ARGS|ENVIRONMENT|;)+$")
     message(FATAL_ERROR "${name}: no value for ${ARG_KEYWORDS_MISSING_VALUES}")
   endif()
 endfunction()
@@ -74,23 +75,52 @@ function(cvtrain_binary name)
   _cvtrain_register(${name} binary)
 endfunction()
 
-# A program of tests, which is one test of CTest, labelled with its tier.
-#
-# It runs in the root of the repository. DATA names what else must be built before it runs:
-# programs that it starts. The environment has CVTRAIN_BIN_DIR, where those are.
-# ARGS go on its command line. NO_MAIN: SRCS has a main() of its own; else it is GoogleTest's.
-# A test of tier fuzz defines LLVMFuzzerTestOneInput and nothing else.
-function(cvtrain_test name)
-  cmake_parse_arguments(PARSE_ARGV 1 ARG "NO_MAIN" "TIER;TIMEOUT"
-                        "SRCS;HDRS;DEPS;PRIVATE_DEPS;DATA;ARGS")
-  _cvtrain_check_arguments("cvtrain_test(${name})")
+# Registers a test that is built already with CTest. Tests of a sanitized build have its name in
+# front, so that the tests of several builds can run, and be summed up, as one.
+function(_cvtrain_add_test name tier timeout environment)
+  set(test ${name})
+  if(CVTRAIN_SANITIZE STREQUAL "address")
+    set(test asan.${name})
+    math(EXPR timeout "${timeout} * 3")
+  elseif(CVTRAIN_SANITIZE STREQUAL "thread")
+    set(test tsan.${name})
+    math(EXPR timeout "${timeout} * 5")
+  endif()
+  add_test(NAME ${test} COMMAND ${ARGN} WORKING_DIRECTORY ${CMAKE_SOURCE_DIR})
+  set_tests_properties(${test} PROPERTIES
+    LABELS ${tier} TIMEOUT ${timeout}
+    ENVIRONMENT "CVTRAIN_BIN_DIR=${CMAKE_BINARY_DIR}/bin;CVTRAIN_SOURCE_DIR=${CMAKE_SOURCE_DIR};\
+TSAN_OPTIONS=suppressions=${CMAKE_SOURCE_DIR}/cmake/tsan.supp halt_on_error=1;${environment}")
+  if(NOT tier STREQUAL "unit" AND NOT tier STREQUAL "fuzz")
+    # These start processes and measure time; two at once would disturb each other.
+    set_tests_properties(${test} PROPERTIES RUN_SERIAL ON)
+  endif()
+endfunction()
+
+macro(_cvtrain_check_tier)
   if(NOT ARG_TIER IN_LIST CVTRAIN_TIERS)
-    message(FATAL_ERROR "cvtrain_test(${name}): TIER must be one of ${CVTRAIN_TIERS}, got "
-                        "'${ARG_TIER}'")
+    message(FATAL_ERROR "${name}: TIER must be one of ${CVTRAIN_TIERS}, got '${ARG_TIER}'")
   endif()
   if(NOT ARG_TIMEOUT)
     set(ARG_TIMEOUT ${CVTRAIN_TIMEOUT_${ARG_TIER}})
   endif()
+endmacro()
+
+# A program of tests, which is one test of CTest, labelled with its tier.
+#
+# It runs in the root of the repository. DATA names what else must be built before it runs:
+# programs that it starts. The environment has CVTRAIN_BIN_DIR, where those are, and
+# CVTRAIN_SOURCE_DIR. ARGS go on its command line. NO_MAIN: SRCS has a main() of its own; else it
+# is GoogleTest's. A test of tier fuzz defines LLVMFuzzerTestOneInput and nothing else.
+#
+# Under ThreadSanitizer only tests that link neither gRPC nor RocksDB nor LibTorch are built: these
+# libraries are not compiled for it, and what they synchronize would look like races.
+function(cvtrain_test name)
+  cmake_parse_arguments(PARSE_ARGV 1 ARG "NO_MAIN" "TIER;TIMEOUT"
+                        "SRCS;HDRS;DEPS;PRIVATE_DEPS;DATA;ARGS;ENVIRONMENT")
+  _cvtrain_check_arguments("cvtrain_test(${name})")
+  _cvtrain_check_tier()
+  set(link_main)
   if(ARG_TIER STREQUAL "fuzz")
     if(CVTRAIN_FUZZ)
       set(link_main -fsanitize=fuzzer)
@@ -108,15 +138,87 @@ function(cvtrain_test name)
   target_include_directories(${name} PRIVATE ${CMAKE_SOURCE_DIR})
   target_compile_options(${name} PRIVATE ${CVTRAIN_WARNINGS})
   target_link_options(${name} PRIVATE ${link_main})
-  set_target_properties(${name} PROPERTIES
-    RUNTIME_OUTPUT_DIRECTORY ${CMAKE_BINARY_DIR}/tests
-    CVTRAIN_TIER ${ARG_TIER} CVTRAIN_TIMEOUT ${ARG_TIMEOUT}
-    CVTRAIN_DATA "${ARG_DATA}" CVTRAIN_ARGS "${ARG_ARGS}")
+  set_target_properties(${name} PROPERTIES RUNTIME_OUTPUT_DIRECTORY ${CMAKE_BINARY_DIR}/tests
+                        CVTRAIN_DATA "${ARG_DATA}")
   _cvtrain_register(${name} test)
-  add_test(NAME ${name} COMMAND ${name} ${ARG_ARGS} WORKING_DIRECTORY ${CMAKE_SOURCE_DIR})
-  set_tests_properties(${name} PROPERTIES
-    LABELS ${ARG_TIER} TIMEOUT ${ARG_TIMEOUT}
-    ENVIRONMENT "CVTRAIN_BIN_DIR=${CMAKE_BINARY_DIR}/bin;CVTRAIN_SOURCE_DIR=${CMAKE_SOURCE_DIR}")
+  if(CVTRAIN_SANITIZE STREQUAL "thread")
+    # What it links is known when all folders have been read.
+    cmake_language(EVAL CODE "cmake_language(DEFER DIRECTORY [[${CMAKE_SOURCE_DIR}]] CALL
+      _cvtrain_add_test_if_pure ${name} ${ARG_TIER} ${ARG_TIMEOUT} [[${ARG_ENVIRONMENT}]]
+      [[${CMAKE_BINARY_DIR}/tests/${name}]] [[${ARG_ARGS}]])")
+  else()
+    _cvtrain_add_test(${name} ${ARG_TIER} ${ARG_TIMEOUT} "${ARG_ENVIRONMENT}"
+                      ${CMAKE_BINARY_DIR}/tests/${name} ${ARG_ARGS})
+  endif()
+endfunction()
+
+function(_cvtrain_add_test_if_pure name)
+  get_target_property(pure ${name} CVTRAIN_PURE)
+  if(pure)
+    _cvtrain_add_test(${name} ${ARGN})
+  endif()
+endfunction()
+
+# A test that is a script: Python, or a shell. It is not part of sanitized builds. DATA names the
+# targets that it needs, which scripts/test builds with everything else.
+function(cvtrain_script_test name)
+  cmake_parse_arguments(PARSE_ARGV 1 ARG "" "TIER;TIMEOUT" "COMMAND;DATA;ENVIRONMENT")
+  _cvtrain_check_arguments("cvtrain_script_test(${name})")
+  _cvtrain_check_tier()
+  if(NOT CVTRAIN_SANITIZE AND NOT CVTRAIN_FUZZ)
+    _cvtrain_add_test(${name} ${ARG_TIER} ${ARG_TIMEOUT} "${ARG_ENVIRONMENT}" ${ARG_COMMAND})
+  endif()
+endfunction()
+
+# Sets `out` to whether `target` links, directly or not, no library that starts threads of its own.
+function(_cvtrain_is_pure target out)
+  get_property(known GLOBAL PROPERTY CVTRAIN_PURE_${target})
+  if(NOT "${known}" STREQUAL "")
+    set(${out} ${known} PARENT_SCOPE)
+    return()
+  endif()
+  set_property(GLOBAL PROPERTY CVTRAIN_PURE_${target} TRUE)  # ends a cycle
+  set(pure TRUE)
+  get_target_property(type ${target} TYPE)
+  set(deps)
+  foreach(property IN ITEMS LINK_LIBRARIES INTERFACE_LINK_LIBRARIES)
+    if(NOT (type STREQUAL "INTERFACE_LIBRARY" AND property STREQUAL "LINK_LIBRARIES"))
+      get_target_property(found ${target} ${property})
+      if(found)
+        list(APPEND deps ${found})
+      endif()
+    endif()
+  endforeach()
+  list(REMOVE_DUPLICATES deps)
+  foreach(dep IN LISTS deps)
+    string(REGEX REPLACE "^\\$<LINK_ONLY:(.*)>$" "\\1" dep "${dep}")
+    if(dep MATCHES "^(gRPC|RocksDB|LibTorch|prometheus-cpp)::")
+      set(pure FALSE)
+      break()
+    elseif(TARGET ${dep} AND dep MATCHES "^cvtrain::|^[a-z_]+$")
+      get_target_property(aliased ${dep} ALIASED_TARGET)
+      if(aliased)
+        set(dep ${aliased})
+      endif()
+      _cvtrain_is_pure(${dep} pure)
+      if(NOT pure)
+        break()
+      endif()
+    endif()
+  endforeach()
+  set_property(GLOBAL PROPERTY CVTRAIN_PURE_${target} ${pure})
+  set(${out} ${pure} PARENT_SCOPE)
+endfunction()
+
+# Links one target to `deps`; each is a target, or a library of the system without "::".
+function(_cvtrain_link target scope)
+  foreach(dep IN LISTS ARGN)
+    if(dep MATCHES "::" AND NOT TARGET ${dep})
+      message(WARNING "${target}: there is no library ${dep}")
+    else()
+      target_link_libraries(${target} ${scope} ${dep})
+    endif()
+  endforeach()
 endfunction()
 
 # Links every target to its dependencies; runs at the end of the root CMakeLists.txt.
@@ -124,28 +226,15 @@ function(_cvtrain_link_all)
   get_property(targets GLOBAL PROPERTY CVTRAIN_TARGETS)
   foreach(target IN LISTS targets)
     get_target_property(type ${target} TYPE)
+    get_target_property(deps ${target} CVTRAIN_DEPS)
+    get_target_property(private_deps ${target} CVTRAIN_PRIVATE_DEPS)
     get_target_property(data ${target} CVTRAIN_DATA)
     if(type STREQUAL "INTERFACE_LIBRARY")
-      set(public INTERFACE)
-      set(private INTERFACE)
+      _cvtrain_link(${target} INTERFACE ${deps} ${private_deps})
     else()
-      set(public PUBLIC)
-      set(private PRIVATE)
+      _cvtrain_link(${target} PUBLIC ${deps})
+      _cvtrain_link(${target} PRIVATE ${private_deps})
     endif()
-    foreach(kind IN ITEMS DEPS PRIVATE_DEPS)
-      get_target_property(deps ${target} CVTRAIN_${kind})
-      set(scope ${public})
-      if(kind STREQUAL "PRIVATE_DEPS")
-        set(scope ${private})
-      endif()
-      foreach(dep IN LISTS deps)
-        if(dep MATCHES "::" AND NOT TARGET ${dep})
-          message(WARNING "${target}: there is no library ${dep}")
-        elseif(dep)
-          target_link_libraries(${target} ${scope} ${dep})
-        endif()
-      endforeach()
-    endforeach()
     foreach(item IN LISTS data)
       if(TARGET ${item})
         add_dependencies(${target} ${item})
@@ -154,5 +243,14 @@ function(_cvtrain_link_all)
       endif()
     endforeach()
   endforeach()
+  if(CVTRAIN_SANITIZE STREQUAL "thread")
+    foreach(target IN LISTS targets)
+      _cvtrain_is_pure(${target} pure)
+      set_target_properties(${target} PROPERTIES CVTRAIN_PURE ${pure})
+      if(NOT pure)
+        set_target_properties(${target} PROPERTIES EXCLUDE_FROM_ALL ON)
+      endif()
+    endforeach()
+  endif()
 endfunction()
 cmake_language(DEFER DIRECTORY ${CMAKE_SOURCE_DIR} CALL _cvtrain_link_all)
