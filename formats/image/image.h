@@ -8,6 +8,7 @@
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
 #include "absl/strings/string_view.h"
+#include "common/limits.h"
 
 namespace cvtrain::formats {
 
@@ -15,17 +16,17 @@ namespace cvtrain::formats {
 // or any memory for pixels is taken.
 struct ImageLimits {
   // Width times height.
-  int64_t pixels_max = 50'000'000;
+  int64_t pixels_max = limits::kImagePixelsMax;
   // Of one side, pixels.
-  int side_max = 16'384;
+  int side_max = limits::kImageSideMax;
   // Of the compressed file.
-  int64_t file_bytes_max = int64_t{64} << 20;
+  int64_t file_bytes_max = limits::kImageFileSizeBytesMax;
   // Decoded bytes (3 per pixel) may be at most this many times the compressed bytes; pictures that
   // decode to at most `expansion_free_bytes` are exempt, so that flat drawings pass.
   int64_t expansion_max = 200;
   int64_t expansion_free_bytes = int64_t{4} << 20;
-  // What a decoder may hold besides the pixels that it returns: the coefficients of a progressive
-  // JPEG, the passes of an interlaced PNG.
+  // What the JPEG decoder may hold besides the pixels that it returns: the coefficients of a
+  // progressive file.
   int64_t work_bytes_max = int64_t{256} << 20;
   // Scans of a progressive JPEG, each of which costs a pass over the picture.
   int scans_max = 100;
@@ -89,7 +90,7 @@ struct ImageInfo {
 ImageKind SniffImageKind(absl::string_view bytes);
 
 // Whether a picture of this kind, size and file size is within `limits`.
-// Returns INVALID_ARGUMENT (IMAGE_BAD) naming the limit.
+// Returns RESOURCE_EXHAUSTED (LIMIT_EXCEEDED), naming the limit.
 absl::Status CheckImageLimits(const ImageInfo& info, int64_t file_bytes, const ImageLimits& limits);
 
 // Turns `image` upright: after it, orientation 1 holds. Orientations outside 2 to 8 do nothing.

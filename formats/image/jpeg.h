@@ -18,12 +18,11 @@ struct JpegDecodeOptions {
   int scale_denominator = 1;
 
   // What to return, in pixels of the *scaled* picture; must lie within it. Unset: all of it.
-  // Rows outside cost their entropy decoding only, columns outside also little more.
+  // The pixels are those that a decode of the whole has there. Rows outside cost their entropy
+  // decoding only, columns outside little more; rows below nothing, and damage there is not seen.
   std::optional<Rect> crop;
 
   // Plain chroma upsampling and the fast integer transform: for training, where speed counts.
-  // A crop then has exactly the pixels that a whole decode has there; with `fast` off, up to two
-  // pixels along the crop's edges may differ.
   bool fast = false;
 };
 
@@ -41,8 +40,9 @@ class JpegDecoder {
   JpegDecoder(const JpegDecoder&) = delete;
   JpegDecoder& operator=(const JpegDecoder&) = delete;
 
-  // Reads the header only. Returns INVALID_ARGUMENT (IMAGE_BAD) if `bytes` do not begin with a JPEG
-  // header that can be decoded or are outside the limits.
+  // Reads the header only. Returns INVALID_ARGUMENT (DATA_BAD) if `bytes` do not begin with the
+  // header of a JPEG that can be decoded, RESOURCE_EXHAUSTED (LIMIT_EXCEEDED) if it is outside the
+  // limits.
   absl::StatusOr<ImageInfo> ReadInfo(absl::string_view bytes);
 
   // Decodes into `*out`; it is not turned by the EXIF orientation. On an error `*out` is
@@ -66,8 +66,8 @@ struct JpegEncodeOptions {
 };
 
 // Baseline, 4:2:0, optimized Huffman tables, no metadata. The same bytes for the same pixels with
-// one version of libjpeg-turbo. Returns INVALID_ARGUMENT if a side is not in 1 to 65,500 or the
-// quality not in 1 to 100; RESOURCE_EXHAUSTED if there is no memory.
+// one version of libjpeg-turbo. Returns INVALID_ARGUMENT (FIELD_INVALID) if a side is not in 1
+// to 65,500 or the quality not in 1 to 100; INTERNAL (OUT_OF_MEMORY) if there is no memory.
 absl::StatusOr<std::string> EncodeJpeg(const ImageView& image,
                                        const JpegEncodeOptions& options = {});
 

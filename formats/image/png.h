@@ -8,8 +8,8 @@
 
 namespace cvtrain::formats {
 
-// Reads the header only. Returns INVALID_ARGUMENT (IMAGE_BAD) if `bytes` do not begin with a PNG
-// header or are outside `limits`.
+// Reads the header only. Returns INVALID_ARGUMENT (DATA_BAD) if `bytes` do not begin with a PNG
+// header, RESOURCE_EXHAUSTED (LIMIT_EXCEEDED) if it is outside `limits`.
 absl::StatusOr<ImageInfo> ReadPngInfo(absl::string_view bytes, const ImageLimits& limits = {});
 
 // Decodes to RGB: palettes and grey expanded, 16 bits cut to 8, alpha dropped (not blended), gamma

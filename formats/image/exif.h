@@ -1,0 +1,14 @@
+#ifndef CVTRAIN_FORMATS_IMAGE_EXIF_H_
+#define CVTRAIN_FORMATS_IMAGE_EXIF_H_
+
+#include "absl/strings/string_view.h"
+
+namespace cvtrain::formats {
+
+// Orientation, 1 to 8, of the first EXIF segment of a JPEG file; 1 if there is none, or if it is
+// damaged or says something else. Reads no byte outside `jpeg` and none twice.
+int ReadExifOrientation(absl::string_view jpeg);
+
+}  // namespace cvtrain::formats
+
+#endif  // CVTRAIN_FORMATS_IMAGE_EXIF_H_
