@@ -8,7 +8,11 @@
 # of its own which change the language must not ask. A file still includes what it uses.
 
 function(_cvtrain_pch target owner library headers)
-  if(NOT CVTRAIN_PCH)
+  if(NOT CVTRAIN_PCH OR NOT TARGET ${target})
+    return()
+  endif()
+  get_target_property(type ${target} TYPE)
+  if(type STREQUAL "INTERFACE_LIBRARY")
     return()
   endif()
   if(NOT TARGET ${owner})
