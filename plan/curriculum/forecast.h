@@ -39,8 +39,10 @@ absl::StatusOr<std::vector<v1::PlannedStage>> PlannedStages(const v1::Recipe& re
                                                             const TrialFacts& facts);
 
 // The same for a plan and a network that the caller has.
+// `optimizer_state_per_parameter` counts numbers: 1 for momentum.
 absl::StatusOr<std::vector<v1::PlannedStage>> ForecastStages(const TrialPlan& plan,
-                                                             const NetworkDescription& network);
+                                                             const NetworkDescription& network,
+                                                             int optimizer_state_per_parameter = 1);
 
 // Optimizer steps of a whole trial. Errors as PlanTrial.
 absl::StatusOr<int64_t> StepTotal(const v1::Recipe& recipe, const TrialFacts& facts);

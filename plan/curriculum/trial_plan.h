@@ -83,6 +83,10 @@ class TrialPlan {
   // All steps of `epoch` < epochs(), in order. Costs a walk of the epoch.
   std::vector<PlannedStep> EpochSteps(int32_t epoch) const;
 
+  // Adds the steps of `epoch` to `counts`, one entry for each scale of its stage,
+  // without making a list of them.
+  void CountSteps(int32_t epoch, std::vector<int64_t>& counts) const;
+
   // Position of the step that follows `global_step` finished ones, in [0,
   // step_total()]. At the end of an epoch this is the begin of the next; at the
   // end of the trial (epochs(), 0).
