@@ -35,3 +35,6 @@ else()
 endif()
 # Whether folders that use LibTorch are part of this build.
 set(CVTRAIN_HAS_TRAINER ${LibTorch_FOUND})
+
+# The Python of the test tools, which scripts/setup installs.
+set(CVTRAIN_PYTHON ${CMAKE_SOURCE_DIR}/.venv/bin/python)
