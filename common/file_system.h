@@ -182,6 +182,9 @@ std::string JoinPath(absl::string_view directory, absl::string_view name);
 std::string DirName(absl::string_view path);
 std::string BaseName(absl::string_view path);
 
+// What OpenBeneath() checks before it asks the system: for implementations of it.
+absl::Status ValidateNameBeneath(absl::string_view name);
+
 }  // namespace cvtrain
 
 #endif  // CVTRAIN_COMMON_FILE_SYSTEM_H_

@@ -40,7 +40,7 @@ class SharedMemory {
   SharedMemory& operator=(SharedMemory&& other) noexcept;
   ~SharedMemory();
 
-  // Null data if mapped read-only.
+  // Empty if mapped read-only.
   absl::Span<char> mutable_bytes() {
     return absl::MakeSpan(writable_ ? data_ : nullptr, writable_ ? size_ : 0);
   }

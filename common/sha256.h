@@ -21,6 +21,8 @@ class Sha256 {
   ~Sha256();
 
   void Update(absl::string_view data);
+  // The digest of all bytes so far; goes on with them.
+  Sha256Digest Peek() const;
   // The digest of all bytes so far; starts again from nothing.
   Sha256Digest Finish();
 

@@ -46,13 +46,13 @@ std::string DidYouMean(absl::Span<const std::string> nearest);
 // "512 B", "1.5 KiB", "16 GiB": at most three digits.
 std::string FormatBytes(uint64_t bytes);
 // "250ms", "12s", "3m05s", "2h07m", "5d03h": two units, for people.
-std::string FormatDuration(absl::Duration duration);
+std::string FormatElapsed(absl::Duration duration);
 // "0", "999", "12.3k", "4.56M", "1.2e18" for very large ones: at most three digits.
 std::string FormatCount(double count);
 // The shortest text that reads back as the same number; "nan", "inf", "-inf".
 std::string FormatDouble(double value);
 // RFC 3339 in UTC with milliseconds: "2024-05-01T12:34:56.789Z".
-std::string FormatTime(absl::Time time);
+std::string FormatTimestamp(absl::Time time);
 
 // Reads "4096", "64 KiB", "16GiB", "1.5 MB" (KB, MB, GB, TB are powers of ten).
 // Returns INVALID_ARGUMENT (FIELD_INVALID) for anything else and for overflow.
