@@ -34,10 +34,7 @@ inline constexpr int64_t kCheckpointDataAlignment = 4096;
 inline constexpr int64_t kCheckpointTensorAlignment = 64;
 inline constexpr int64_t kCheckpointBlockBytes = int64_t{1} << 20;
 
-inline constexpr int64_t kCheckpointFileBytesMax = int64_t{16} << 30;
-inline constexpr int64_t kCheckpointManifestBytesMax = int64_t{16} << 20;
-inline constexpr int kCheckpointTensorsMax = 100'000;
-inline constexpr int kCheckpointDimensionsMax = 8;
+// With those of common/limits.h: size, manifest, tensors, dimensions.
 inline constexpr int kCheckpointNameBytesMax = 256;
 inline constexpr int kCheckpointStatesMax = 64;
 
@@ -69,8 +66,8 @@ class CheckpointLayout {
  public:
   // `extra_bytes` is room in the manifest for all that is not a tensor (names, digests, states).
   //
-  // Returns INVALID_ARGUMENT if a name is not plain or not unique, a type, role or shape is not
-  // allowed, or a limit above is exceeded.
+  // Returns INVALID_ARGUMENT (FIELD_INVALID) if a name is not plain or not unique, or a type, role
+  // or shape is not allowed; RESOURCE_EXHAUSTED (LIMIT_EXCEEDED) if a limit is.
   static absl::StatusOr<CheckpointLayout> Plan(std::vector<TensorSpec> tensors,
                                                int64_t extra_bytes = 16 << 10);
 
@@ -84,8 +81,9 @@ class CheckpointLayout {
   // Writes header, manifest and all padding into `file`, which has file_bytes(). `manifest` has
   // everything but `tensors`, which are the layout's. After it, copy the tensors.
   //
-  // Returns INVALID_ARGUMENT if `manifest` does not fit in its room, has too many states or `file`
-  // has another size. The old content of `file` does not matter.
+  // Returns RESOURCE_EXHAUSTED (LIMIT_EXCEEDED) if `manifest` does not fit in its room or has too
+  // many states, INVALID_ARGUMENT (FIELD_INVALID) if `file` has another size or a state no name.
+  // The old content of `file` does not matter.
   absl::Status WriteHeaderAndManifest(CheckpointManifest manifest, absl::Span<char> file) const;
 
  private:
@@ -105,6 +103,13 @@ class CheckpointLayout {
 //
 // Returns DATA_LOSS (CHECKPOINT_BAD) if the header is not one or claims another size.
 absl::StatusOr<CheckpointDigests> FinishTrailer(absl::Span<char> file);
+
+// Reads the manifest from the first bytes of a file, such as its first chunks on a wire: header,
+// manifest and its CRC are checked, nothing else. Tensors may lie anywhere in it.
+//
+// Returns OUT_OF_RANGE if `prefix` ends before the manifest does; DATA_LOSS (CHECKPOINT_BAD) if
+// anything of it is wrong. `name` is what errors call the file.
+absl::StatusOr<CheckpointManifest> ReadManifest(absl::string_view prefix, absl::string_view name);
 
 enum class CheckpointVerify {
   // Header, manifest and trailer with their own CRCs, and the structure; not the data.
@@ -138,7 +143,7 @@ class CheckpointView {
   int tensor_count() const { return manifest_.tensors_size(); }
   // `index` is in [0, tensor_count()). Valid as long as the bytes and the view.
   Tensor tensor(int index) const;
-  // Returns NOT_FOUND if there is no tensor of this name.
+  // Returns NOT_FOUND (UNKNOWN_NAME) if there is no tensor of this name.
   absl::StatusOr<Tensor> FindTensor(absl::string_view tensor_name) const;
 
   // SHA-256 of the whole file, lower-case hex. Empty unless opened with kAll.
@@ -146,6 +151,8 @@ class CheckpointView {
 
  private:
   CheckpointView() = default;
+
+  absl::Status CheckTensors(absl::string_view name, int64_t data_offset);
 
   absl::string_view data_;
   CheckpointManifest manifest_;

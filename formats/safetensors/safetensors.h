@@ -24,8 +24,8 @@ using ByteSink = std::function<absl::Status(absl::string_view)>;
 // 8-aligned, no hole. Optimizer and augmentation are left out. Its metadata tells where it is from:
 // trial, attempt, step, epoch, seed, plan version, recipe, data set and checkpoint digests.
 //
-// Returns FAILED_PRECONDITION if the checkpoint has neither parameters nor buffers; the errors of
-// `sink`.
+// Returns FAILED_PRECONDITION (WRONG_STATE) if the checkpoint has neither parameters nor buffers;
+// the errors of `sink`.
 absl::Status WriteSafetensors(const CheckpointView& checkpoint, const ByteSink& sink);
 
 // A safetensors file in memory or mapped, checked before anything of it can be used.
@@ -40,7 +40,7 @@ class SafetensorsView {
     absl::string_view data;
   };
 
-  // Returns INVALID_ARGUMENT (SAFETENSORS_BAD), naming file, tensor and offset, if the header is
+  // Returns INVALID_ARGUMENT (DATA_BAD), naming file, tensor and offset, if the header is
   // over 16 MiB or not strict JSON of the expected form, has a name or key twice, an unknown type,
   // a shape that overflows or does not match its length, or if the tensors overlap, leave a hole or
   // do not end where the file does. (It is somebody's input, not our stored bytes.)

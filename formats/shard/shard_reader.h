@@ -1,15 +1,20 @@
 #ifndef CVTRAIN_FORMATS_SHARD_SHARD_READER_H_
 #define CVTRAIN_FORMATS_SHARD_SHARD_READER_H_
 
+#include <atomic>
 #include <cstdint>
 #include <memory>
 #include <string>
+#include <vector>
 
+#include "absl/base/thread_annotations.h"
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
 #include "absl/strings/string_view.h"
+#include "absl/synchronization/mutex.h"
 #include "common/file_system.h"
 #include "formats/shard/shard_format.h"
+#include "formats/shard/shard_layout.h"
 
 namespace cvtrain::formats {
 
@@ -34,28 +39,67 @@ class ShardReader {
   static absl::StatusOr<std::unique_ptr<ShardReader>> Open(std::unique_ptr<RandomAccessFile> file,
                                                            absl::string_view name);
 
-  virtual ~ShardReader() = default;
-
   // Valid as long as the reader.
-  virtual const ShardInfo& info() const = 0;
+  const ShardInfo& info() const { return info_; }
 
-  // `record` is in [0, info().records); these three are CVT_CHECKed.
-  virtual ShardRecord record(int64_t record) const = 0;
+  // `record` is in [0, info().records), in these and in Read(): CVT_CHECKed.
+  ShardRecord record(int64_t record) const;
   // Name of the picture, unique in its split. Valid as long as the reader.
-  virtual absl::string_view key(int64_t record) const = 0;
-  // SHA-256 of the file that the picture was made from; 32 bytes.
-  virtual absl::string_view source_digest(int64_t record) const = 0;
+  absl::string_view key(int64_t record) const;
+  // SHA-256 of the file that the picture was made from; 32 bytes. Valid as long as the reader.
+  absl::string_view source_digest(int64_t record) const;
 
   // The bytes of a rung, or of the source if `rung` is info().rungs.size(). The answer points into
   // the memory that was opened or into `*scratch`, and is valid as long as both.
   //
   // Returns DATA_LOSS (SHARD_BAD), naming shard, block and offset, if a block is damaged;
-  // NOT_FOUND if the record has no such rung; the errors of the file system.
-  virtual absl::StatusOr<absl::string_view> Read(int64_t record, int rung,
-                                                 std::string* scratch) = 0;
+  // NOT_FOUND (SHARD_NOT_FOUND) if the record has no such rung; the errors of the file system.
+  absl::StatusOr<absl::string_view> Read(int64_t record, int rung, std::string* scratch);
 
-  // Reads and checks every block, padding included. DATA_LOSS (SHARD_BAD) as Read().
-  virtual absl::Status VerifyAll() = 0;
+  // Reads and checks every block, padding included. Errors as of Read().
+  absl::Status VerifyAll();
+
+ private:
+  struct Header;
+
+  ShardReader(absl::string_view name, absl::string_view memory,
+              std::unique_ptr<RandomAccessFile> file, int64_t file_bytes);
+
+  absl::Status Load();
+  absl::StatusOr<Header> LoadHeader();
+  absl::Status LoadFooter();
+  absl::Status LoadIndex(const Header& header);
+  absl::Status CheckRecords(int64_t key_bytes) const;
+
+  // Bytes that are not verified yet.
+  absl::StatusOr<absl::string_view> Fetch(int64_t offset, int64_t length,
+                                          std::string* scratch) const;
+  absl::Status CheckBlock(int64_t block, absl::string_view bytes) const;
+  // Verifies what [offset, offset + length) touches of the memory.
+  absl::Status CheckMemory(int64_t offset, int64_t length);
+  // Reads [offset, offset + length) of the file through the kept block.
+  absl::StatusOr<absl::string_view> ReadFromFile(int64_t offset, int64_t length,
+                                                 std::string* scratch) ABSL_LOCKS_EXCLUDED(mu_);
+  absl::Status Bad(absl::string_view part, int64_t offset, absl::string_view problem) const;
+
+  // Constant after opening.
+  const std::string name_;
+  const absl::string_view memory_;  // empty if there is a file
+  const std::unique_ptr<RandomAccessFile> file_;
+  const int64_t file_bytes_;
+  ShardInfo info_;
+  internal::ShardPlan plan_;
+  std::string index_copy_;      // of a file
+  absl::string_view index_;     // record table, keys, source digests
+  std::vector<uint32_t> crcs_;  // of each block
+
+  // Of memory: whether a block has been found good.
+  std::unique_ptr<std::atomic<bool>[]> checked_;
+
+  absl::Mutex mu_;
+  // Of a file: the block read last, found good; -1: none.
+  int64_t kept_block_ ABSL_GUARDED_BY(mu_) = -1;
+  std::string kept_bytes_ ABSL_GUARDED_BY(mu_);
 };
 
 }  // namespace cvtrain::formats

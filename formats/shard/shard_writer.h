@@ -11,6 +11,7 @@
 #include "absl/strings/string_view.h"
 #include "common/file_system.h"
 #include "formats/shard/shard_format.h"
+#include "formats/shard/shard_layout.h"
 
 namespace cvtrain::formats {
 
@@ -57,8 +58,8 @@ class ShardWriter {
  public:
   explicit ShardWriter(ShardWriterOptions options);
 
-  // Returns INVALID_ARGUMENT, and adds nothing, if the picture breaks a rule above;
-  // RESOURCE_EXHAUSTED (SHARD_FULL) if a section would grow over its limit.
+  // Returns INVALID_ARGUMENT (FIELD_INVALID), and adds nothing, if the picture breaks a rule above;
+  // RESOURCE_EXHAUSTED (LIMIT_EXCEEDED), and adds nothing, if the shard would grow over its limit.
   absl::Status Add(const ShardPicture& picture);
 
   int64_t records() const { return static_cast<int64_t>(pictures_.size()); }
@@ -67,8 +68,8 @@ class ShardWriter {
 
   // Writes the shard to `file` from its beginning, in order, and leaves syncing and closing to the
   // caller; then the writer is empty again. The bytes depend on the options and on the pictures in
-  // their order, on nothing else. Returns FAILED_PRECONDITION if there are no pictures; the errors
-  // of `file`.
+  // their order, on nothing else. Returns FAILED_PRECONDITION (WRONG_STATE) if there are no
+  // pictures; the errors of `file`.
   absl::StatusOr<ShardSummary> Finish(WritableFile& file);
 
  private:
@@ -84,7 +85,8 @@ class ShardWriter {
   };
 
   absl::Status Check(const ShardPicture& picture) const;
-  std::string RecordTable() const;
+  std::string Index() const;
+  std::string HeaderPage(const internal::ShardPlan& plan, absl::string_view index_digest) const;
 
   const ShardWriterOptions options_;
   std::vector<Picture> pictures_;
