@@ -9,20 +9,13 @@
 #include <vector>
 
 #include "absl/status/statusor.h"
+#include "plan/curriculum/keys.h"
 
 namespace cvtrain::v1 {
 class RangeAugment;
 }  // namespace cvtrain::v1
 
 namespace cvtrain::trainer {
-
-// Everything random about one call is a function of these.
-struct AugmentKey {
-  uint64_t seed = 0;
-  int32_t epoch = 0;
-  int64_t step = 0;  // of the trial
-  int32_t logical_rank = 0;
-};
 
 // RangeAugment (Mehta et al. 2022): brightness, contrast and noise whose ranges of magnitude are
 // six learned scalars. Applied after crop and flip and before normalization, in training only.
@@ -53,8 +46,9 @@ class RangeAugmenter {
     at::Tensor mse;     // d_i of each picture, on the scale of 0..255 squared; detached
   };
   // `images`: B x 3 x H x W, float32, in 0..1. `target_mse`: T of the paper, on the scale of
-  // 0..255 squared.
-  virtual Output Forward(const at::Tensor& images, double target_mse, const AugmentKey& key) = 0;
+  // 0..255 squared. All chance comes from plan/curriculum's streams for `key`.
+  virtual Output Forward(const at::Tensor& images, double target_mse,
+                         const plan::RankStepKey& key) = 0;
 
   struct Bounds {
     std::string operation;  // "brightness"

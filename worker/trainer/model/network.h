@@ -1,0 +1,84 @@
+#ifndef CVTRAIN_WORKER_TRAINER_MODEL_NETWORK_H_
+#define CVTRAIN_WORKER_TRAINER_MODEL_NETWORK_H_
+
+#include <ATen/core/Tensor.h>
+
+#include <cstdint>
+#include <string>
+#include <vector>
+
+#include "plan/network/description.h"
+#include "plan/network/parameters.h"
+
+namespace cvtrain::trainer {
+
+// A network that computes: the layers of a description with tensors for its parameters and
+// buffers, under torchvision's names.
+//
+// Not responsible for the loss, the optimizer, precision (the caller's autocast applies) or
+// normalizing its input. Its functions throw c10::Error; see train/guard.h. Thread-compatible.
+class Network {
+ public:
+  struct Options {
+    // Keeps weights and activations with channels innermost. Faster for bottleneck blocks, slower
+    // for basic ones on a CPU: measured, not derived. Results differ in rounding only.
+    bool channels_last = false;
+  };
+
+  // What a forward pass does with batch norm.
+  enum class Mode {
+    // Statistics of the batch; running ones are updated.
+    kTrain,
+    // Statistics of the batch; running ones are left alone: logical ranks other than the first.
+    kTrainFrozenBuffers,
+    // Running statistics; no graph is recorded.
+    kEvaluate,
+  };
+
+  struct State {
+    std::string name;  // "layer1.0.bn1.running_mean"
+    at::Tensor tensor;
+    bool is_parameter = false;
+  };
+
+  // Zeros everywhere: call Initialize(), or copy into states(). `description` must be one that
+  // plan::InferShapes() accepts.
+  Network(plan::NetworkDescription description, const Options& options);
+
+  // Draws each parameter from the stream that plan::InitStream() keys for it, so that it depends on
+  // nothing but `seed` and its place in states(); buffers start as torch's.
+  void Initialize(uint64_t seed);
+
+  // Logits, B x classes. `images`: B x 3 x H x W, floating point.
+  at::Tensor Forward(const at::Tensor& images, Mode mode);
+
+  // Parameters and buffers in torchvision's order of state_dict(). The tensors are those that
+  // Forward() uses.
+  const std::vector<State>& states() const { return states_; }
+  std::vector<at::Tensor> Parameters() const;
+
+  const plan::NetworkDescription& description() const { return description_; }
+  bool channels_last() const { return options_.channels_last; }
+
+ private:
+  // The tensors of one layer; what its kind does not have is undefined.
+  struct LayerTensors {
+    at::Tensor weight, bias, running_mean, running_var, batch_counter;
+  };
+
+  at::Tensor Compute(size_t layer, const std::vector<at::Tensor>& values, const at::Tensor& images,
+                     Mode mode);
+
+  const plan::NetworkDescription description_;
+  const Options options_;
+  std::vector<plan::TensorSpec> specs_;  // of states_
+  std::vector<State> states_;
+  std::vector<LayerTensors> layers_;  // by layer; share memory with states_
+  std::vector<size_t> last_use_;      // by layer: the last layer that reads it
+  std::vector<bool>
+      may_overwrite_input_;  // by layer: it is a ReLU, and nobody else needs its input
+};
+
+}  // namespace cvtrain::trainer
+
+#endif  // CVTRAIN_WORKER_TRAINER_MODEL_NETWORK_H_

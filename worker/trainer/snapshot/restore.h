@@ -1,0 +1,40 @@
+#ifndef CVTRAIN_WORKER_TRAINER_SNAPSHOT_RESTORE_H_
+#define CVTRAIN_WORKER_TRAINER_SNAPSHOT_RESTORE_H_
+
+#include <cstdint>
+#include <string>
+#include <vector>
+
+#include "absl/status/statusor.h"
+#include "common/unique_fd.h"
+#include "cvtrain/storage/v1/checkpoint.pb.h"
+#include "worker/trainer/snapshot/snapshot_tensor.h"
+
+namespace cvtrain::trainer {
+
+// What a checkpoint must agree with, to be gone on from.
+struct RestoreExpectation {
+  std::string checkpoint;  // what errors call it: checkpoints/{uuid}
+  int64_t step = 0;
+  std::string recipe_digest;
+  std::string dataset_digest;
+  int32_t plan_version = 0;
+  uint64_t seed = 0;
+  int32_t logical_ranks = 0;
+};
+
+// Copies the tensors of the checkpoint in `file` into `tensors`, all or none of them, and returns
+// its manifest.
+//
+// DATA_LOSS (CHECKPOINT_BAD)  a block is damaged; or a tensor is missing, unexpected, or has
+//                             another shape or type: the message names it
+// FAILED_PRECONDITION (WRONG_STATE)            made by another recipe, of other data, with another
+//                             seed or number of logical ranks, or at another step
+// FAILED_PRECONDITION (PLAN_VERSION_MISMATCH)  made under another plan version
+absl::StatusOr<storage::v1::CheckpointManifest> Restore(const UniqueFd& file, int64_t size_bytes,
+                                                        const RestoreExpectation& expected,
+                                                        const std::vector<SnapshotTensor>& tensors);
+
+}  // namespace cvtrain::trainer
+
+#endif  // CVTRAIN_WORKER_TRAINER_SNAPSHOT_RESTORE_H_

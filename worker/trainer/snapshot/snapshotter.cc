@@ -1,0 +1,137 @@
+#include "worker/trainer/snapshot/snapshotter.h"
+
+#include <torch/torch.h>
+
+#include <utility>
+
+#include "absl/strings/str_cat.h"
+#include "common/errors.h"
+#include "common/status_macros.h"
+#include "worker/trainer/snapshot/tensor_types.h"
+
+namespace cvtrain::trainer {
+namespace {
+
+// A checkpoint that cannot be handed over for so long never will be: the agent keeps two on its
+// disk while the coordinator is away.
+constexpr absl::Duration kReleaseTimeout = absl::Hours(1);
+
+}  // namespace
+
+absl::StatusOr<std::unique_ptr<Snapshotter>> Snapshotter::Create(
+    std::vector<SnapshotTensor> tensors, CheckpointSink& sink) {
+  std::vector<formats::TensorSpec> specs;
+  for (const SnapshotTensor& tensor : tensors) {
+    CVT_ASSIGN_OR_RETURN(const auto type, DataTypeOf(tensor.tensor));
+    specs.push_back({tensor.name, type, tensor.tensor.sizes().vec(), tensor.role});
+  }
+  CVT_ASSIGN_OR_RETURN(formats::CheckpointLayout layout,
+                       formats::CheckpointLayout::Plan(std::move(specs)));
+  return std::unique_ptr<Snapshotter>(new Snapshotter(std::move(layout), std::move(tensors), sink));
+}
+
+Snapshotter::Snapshotter(formats::CheckpointLayout layout, std::vector<SnapshotTensor> tensors,
+                         CheckpointSink& sink)
+    : layout_(std::move(layout)),
+      tensors_(std::move(tensors)),
+      sink_(sink),
+      maker_("cvt-snapshot", [this](StopToken) { MakeBuffers(); }) {}
+
+void Snapshotter::MakeBuffers() {
+  std::array<SharedMemory, 2> memories;
+  absl::Status status;
+  for (SharedMemory& memory : memories) {
+    auto made =
+        SharedMemory::Create("cvtrain-checkpoint", static_cast<size_t>(layout_.file_bytes()));
+    if (!made.ok()) {
+      status = made.status();
+      break;
+    }
+    memory = *std::move(made);
+  }
+  absl::MutexLock lock(&mu_);
+  for (size_t i = 0; i < memories.size(); ++i) buffers_[i].memory = std::move(memories[i]);
+  made_ = Annotate(status, "making checkpoint buffers");
+}
+
+absl::StatusOr<std::optional<int32_t>> Snapshotter::Acquire(WhenBusy when_busy) {
+  const auto free_buffer = [this]() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_) -> std::optional<int32_t> {
+    for (int32_t i = 0; i < 2; ++i) {
+      if (!buffers_[static_cast<size_t>(i)].taken_by_step.has_value()) return i;
+    }
+    return std::nullopt;
+  };
+  const auto ready = [&]() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_) {
+    return cancelled_ || (made_.has_value() && (!made_->ok() || when_busy == WhenBusy::kSkip ||
+                                                free_buffer().has_value()));
+  };
+  absl::MutexLock lock(&mu_);
+  if (!mu_.AwaitWithTimeout(absl::Condition(&ready), kReleaseTimeout)) {
+    return DeadlineExceeded(
+        Reason::kDeadline, absl::StrCat("waiting for a checkpoint buffer: neither was released in ",
+                                        absl::FormatDuration(kReleaseTimeout)));
+  }
+  if (cancelled_) return Cancelled(Reason::kStopping, "the attempt has ended");
+  CVT_RETURN_IF_ERROR(*made_);
+  return free_buffer();
+}
+
+absl::StatusOr<bool> Snapshotter::Save(const formats::CheckpointManifest& manifest,
+                                       WhenBusy when_busy) {
+  CVT_ASSIGN_OR_RETURN(const std::optional<int32_t> number, Acquire(when_busy));
+  if (!number.has_value()) return false;
+
+  // Only this thread takes buffers, so one that is free stays so without the lock.
+  absl::Span<char> file;
+  CheckpointSink::Notice notice = {
+      .buffer = *number,
+      .step = manifest.step(),
+      .epoch = manifest.epoch(),
+      .stage = manifest.stage(),
+      .size_bytes = layout_.file_bytes(),
+  };
+  {
+    absl::MutexLock lock(&mu_);
+    Buffer& buffer = buffers_[static_cast<size_t>(*number)];
+    file = buffer.memory.mutable_bytes();
+    if (!buffer.handed_over) notice.fd = buffer.memory.fd();
+  }
+  CVT_RETURN_IF_ERROR(Fill(manifest, file));
+  {
+    // Before the notice: the release may come before the call returns.
+    absl::MutexLock lock(&mu_);
+    Buffer& buffer = buffers_[static_cast<size_t>(*number)];
+    buffer.taken_by_step = manifest.step();
+    buffer.handed_over = true;
+  }
+  CVT_RETURN_IF_ERROR(sink_.SendCheckpoint(notice));
+  return true;
+}
+
+absl::Status Snapshotter::Fill(const formats::CheckpointManifest& manifest,
+                               absl::Span<char> file) const {
+  CVT_RETURN_IF_ERROR(layout_.WriteHeaderAndManifest(manifest, file));
+  at::NoGradGuard no_grad;
+  for (size_t i = 0; i < tensors_.size(); ++i) {
+    const at::Tensor& tensor = tensors_[i].tensor;
+    const auto index = static_cast<int>(i);
+    // A checkpoint's order of elements is the logical one, whatever the memory format.
+    at::from_blob(file.data() + layout_.tensor_offset(index), tensor.sizes(), tensor.options())
+        .copy_(tensor);
+  }
+  return absl::OkStatus();
+}
+
+void Snapshotter::Released(int32_t buffer, int64_t step) {
+  absl::MutexLock lock(&mu_);
+  if (buffer < 0 || buffer >= 2) return;
+  std::optional<int64_t>& taken_by = buffers_[static_cast<size_t>(buffer)].taken_by_step;
+  if (taken_by == step) taken_by.reset();
+}
+
+void Snapshotter::Cancel() {
+  absl::MutexLock lock(&mu_);
+  cancelled_ = true;
+}
+
+}  // namespace cvtrain::trainer

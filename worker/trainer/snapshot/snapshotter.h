@@ -1,0 +1,116 @@
+#ifndef CVTRAIN_WORKER_TRAINER_SNAPSHOT_SNAPSHOTTER_H_
+#define CVTRAIN_WORKER_TRAINER_SNAPSHOT_SNAPSHOTTER_H_
+
+#include <array>
+#include <cstdint>
+#include <memory>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "absl/base/thread_annotations.h"
+#include "absl/status/status.h"
+#include "absl/status/statusor.h"
+#include "absl/synchronization/mutex.h"
+#include "absl/time/time.h"
+#include "common/memfd.h"
+#include "common/thread.h"
+#include "formats/checkpoint/checkpoint.h"
+#include "worker/trainer/snapshot/snapshot_tensor.h"
+
+namespace cvtrain::trainer {
+
+// Who takes a checkpoint that stands in shared memory: the agent, in production. Thread-safe.
+class CheckpointSink {
+ public:
+  virtual ~CheckpointSink() = default;
+
+  struct Notice {
+    int32_t buffer = 0;
+    int64_t step = 0;
+    int32_t epoch = 0;
+    int32_t stage = 0;
+    int64_t size_bytes = 0;
+    // The buffer's memory, the first time that it is handed over; else -1. Stays the caller's.
+    int fd = -1;
+  };
+  // What was reported before arrives before. UNAVAILABLE (PEER_GONE).
+  virtual absl::Status SendCheckpoint(const Notice& notice) = 0;
+};
+
+// Takes checkpoints without waiting for where they go.
+//
+// Two buffers of shared memory, each as large as a checkpoint, are made and touched on a thread of
+// their own when the attempt begins:
+//
+//        Save(): copies            CheckpointReady           Released()
+//   free -----------------> full ------------------> taken --------------> free
+//
+// The copy is the whole stall, and it is complete before Save() returns, so the optimizer may
+// change the tensors at once. Save() is called by the training thread; Released() by any.
+class Snapshotter {
+ public:
+  // `tensors`: what checkpoints hold; they stay the same for the attempt. `sink` must outlive
+  // this. INVALID_ARGUMENT if they cannot be a checkpoint: see formats::CheckpointLayout.
+  static absl::StatusOr<std::unique_ptr<Snapshotter>> Create(std::vector<SnapshotTensor> tensors,
+                                                             CheckpointSink& sink);
+
+  // Waits for the thread that makes the buffers; not for the sink, which has its own descriptors.
+  ~Snapshotter() = default;
+
+  enum class WhenBusy {
+    kSkip,  // a periodic checkpoint: the caller tries again at a later step, with newer state
+    kWait,  // the last one of the attempt
+  };
+
+  // Copies the tensors and hands them over with `manifest`, which has everything but `tensors`.
+  // Returns false, and does nothing, if both buffers are taken and `when_busy` is kSkip.
+  //
+  // RESOURCE_EXHAUSTED (LIMIT_EXCEEDED)  no shared memory for the buffers
+  // DEADLINE_EXCEEDED (DEADLINE)         kWait, and no buffer was released in an hour
+  // CANCELLED (STOPPING)                 Cancel() was called
+  // UNAVAILABLE (PEER_GONE)              the sink is gone
+  absl::StatusOr<bool> Save(const formats::CheckpointManifest& manifest, WhenBusy when_busy);
+
+  // The sink is done with `buffer`, which holds the checkpoint of `step`. A release of anything
+  // else, such as one of an earlier attempt, is ignored.
+  void Released(int32_t buffer, int64_t step) ABSL_LOCKS_EXCLUDED(mu_);
+
+  // Makes a waiting Save() return. Thread-safe.
+  void Cancel() ABSL_LOCKS_EXCLUDED(mu_);
+
+  // Bytes of one checkpoint.
+  int64_t checkpoint_bytes() const { return layout_.file_bytes(); }
+
+ private:
+  struct Buffer {
+    SharedMemory memory;
+    bool handed_over = false;  // the sink has its descriptor
+    std::optional<int64_t> taken_by_step;
+  };
+
+  Snapshotter(formats::CheckpointLayout layout, std::vector<SnapshotTensor> tensors,
+              CheckpointSink& sink);
+
+  void MakeBuffers() ABSL_LOCKS_EXCLUDED(mu_);
+  // The number of a free buffer; nothing if both are taken and `when_busy` is kSkip.
+  absl::StatusOr<std::optional<int32_t>> Acquire(WhenBusy when_busy) ABSL_LOCKS_EXCLUDED(mu_);
+  absl::Status Fill(const formats::CheckpointManifest& manifest, absl::Span<char> file) const;
+
+  // Constant after construction.
+  const formats::CheckpointLayout layout_;
+  const std::vector<SnapshotTensor> tensors_;
+  CheckpointSink& sink_;
+
+  absl::Mutex mu_;
+  // Set when the buffers are there, or why they are not.
+  std::optional<absl::Status> made_ ABSL_GUARDED_BY(mu_);
+  bool cancelled_ ABSL_GUARDED_BY(mu_) = false;
+  std::array<Buffer, 2> buffers_ ABSL_GUARDED_BY(mu_);
+
+  Thread maker_;  // last: it uses the members above
+};
+
+}  // namespace cvtrain::trainer
+
+#endif  // CVTRAIN_WORKER_TRAINER_SNAPSHOT_SNAPSHOTTER_H_
