@@ -157,7 +157,8 @@ endmacro()
 # It runs in the root of the repository. DATA names what else must be built before it runs:
 # programs that it starts. The environment has CVTRAIN_BIN_DIR, where those are, and
 # CVTRAIN_SOURCE_DIR. ARGS go on its command line. NO_MAIN: SRCS has a main() of its own; else it
-# is GoogleTest's. A test of tier fuzz defines LLVMFuzzerTestOneInput and nothing else.
+# is GoogleTest's. A test of tier fuzz defines LLVMFuzzerTestOneInput and nothing else; its ARGS are
+# files and folders of inputs to start from.
 #
 # Under ThreadSanitizer only tests that link neither gRPC nor RocksDB nor LibTorch are built: these
 # libraries are not compiled for it, and what they synchronize would look like races.
@@ -175,6 +176,10 @@ function(cvtrain_test name)
   if(ARG_TIER STREQUAL "fuzz")
     if(CVTRAIN_FUZZ)
       set(link_main -fsanitize=fuzzer)
+      # libFuzzer adds what it finds to the first folder; the others, ARGS, are where it starts.
+      file(MAKE_DIRECTORY ${CMAKE_BINARY_DIR}/corpus/${name})
+      list(PREPEND ARG_ARGS -max_total_time=60 -timeout=10 -rss_limit_mb=2048
+           ${CMAKE_BINARY_DIR}/corpus/${name})
     else()
       list(APPEND ARG_DEPS cvtrain::fuzz_replay)
     endif()
@@ -222,10 +227,12 @@ function(cvtrain_script_test name)
 endfunction()
 
 # Sets `out` to whether tests of `tier` are part of this build: sanitized builds leave out those that
-# start whole programs.
+# start whole programs, and a build with libFuzzer has nothing but its own.
 function(_cvtrain_has_tier tier out)
   set(${out} TRUE PARENT_SCOPE)
   if(CVTRAIN_SANITIZE AND NOT tier MATCHES "^(unit|simulation|fuzz)$")
+    set(${out} FALSE PARENT_SCOPE)
+  elseif(CVTRAIN_FUZZ AND NOT tier STREQUAL "fuzz")
     set(${out} FALSE PARENT_SCOPE)
   endif()
 endfunction()
