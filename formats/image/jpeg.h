@@ -20,7 +20,7 @@ struct JpegDecodeOptions {
   // What to return, in pixels of the *scaled* picture; must lie within it. Unset: all of it.
   // The pixels are those that a decode of the whole has there. Rows outside cost their entropy
   // decoding only, columns outside little more; rows below nothing, and damage there is not seen.
-  std::optional<Rect> crop;
+  std::optional<Rect> crop = std::nullopt;
 
   // Plain chroma upsampling and the fast integer transform: for training, where speed counts.
   bool fast = false;
