@@ -1,0 +1,400 @@
+#include "coordinator/storage/checkpoints/checkpoint_store.h"
+
+#include <algorithm>
+#include <cstring>
+#include <optional>
+#include <utility>
+#include <vector>
+
+#include "absl/strings/str_cat.h"
+#include "common/crc32c.h"
+#include "common/errors.h"
+#include "common/sha256.h"
+#include "common/status_macros.h"
+#include "common/text.h"
+#include "coordinator/storage/coding.h"
+#include "coordinator/storage/rocks.h"
+#include "rocksdb/convenience.h"
+#include "rocksdb/sst_file_writer.h"
+
+// Rows of the family `checkpoints` (docs/formats/storage.md):
+//   id chunk        CRC32C of the chunk, then its bytes; chunks count from 0
+//   id 0xffffffff   size and SHA-256 of the whole: the last row
+//
+// Upload:
+//   1. write rows, in order, into tables in staging/
+//   2. compare the digest, write the last row, finish and sync the tables
+//   3. ingest all tables at once: they are linked into the database, its manifest is synced
+//   4. (the caller) commit the event
+// A crash before 3 ends leaves files in staging/, removed by the next Open(), or tables that the
+// manifest does not name, removed by RocksDB. A crash before 4 leaves rows that no event names,
+// removed by Collect().
+//
+// The family never compacts, so a table holds rows of one checkpoint, and Delete() drops its
+// tables.
+
+namespace cvtrain::coordinator {
+namespace {
+
+constexpr int64_t kChunkSize = static_cast<int64_t>(limits::kChunkSizeBytes);
+constexpr uint32_t kInfoIndex = 0xffffffff;
+
+std::string IdPrefix(const Uuid& id) {
+  return std::string(reinterpret_cast<const char*>(id.bytes().data()), id.bytes().size());
+}
+
+std::string RowKey(const Uuid& id, uint32_t index) {
+  std::string key = IdPrefix(id);
+  AppendBigEndian32(index, &key);
+  return key;
+}
+
+absl::Status Bad(const Uuid& id, absl::string_view what) {
+  return DataLoss(Reason::kCheckpointBad, absl::StrCat("checkpoints/", id.ToString(), ": ", what));
+}
+
+absl::Status BadAt(const Uuid& id, int64_t offset, absl::string_view what) {
+  return Bad(id, absl::StrCat(what, " at offset ", offset));
+}
+
+absl::Status TableError(const rocksdb::Status& status) {
+  return ToStatus(status, "writing a table of a checkpoint");
+}
+
+std::string EncodeInfo(int64_t size, const Sha256Digest& digest) {
+  std::string row;
+  AppendBigEndian64(static_cast<uint64_t>(size), &row);
+  row.append(digest.begin(), digest.end());
+  return row;
+}
+
+absl::StatusOr<CheckpointInfo> DecodeInfo(const Uuid& id, absl::string_view row) {
+  ByteReader reader(row);
+  uint64_t size = 0;
+  absl::string_view digest;
+  if (!reader.ReadBigEndian64(&size) || !reader.ReadBytes(sizeof(Sha256Digest), &digest) ||
+      !reader.at_end() || size > limits::kCheckpointSizeBytesMax) {
+    return Bad(id, "its size and digest cannot be read");
+  }
+  return CheckpointInfo{static_cast<int64_t>(size), HexEncode(digest)};
+}
+
+}  // namespace
+
+// --- Writing ------------------------------------------------------------------
+
+class CheckpointWriter::State {
+ public:
+  State(CheckpointStore& store, const Uuid& id, int64_t size)
+      : store_(store), id_(id), size_(size) {}
+  ~State() {
+    tables_.clear();  // closes files
+    for (const std::string& path : paths_) {
+      store_.database_.files().Remove(path).IgnoreError();  // moved away, or the next start does it
+    }
+    store_.EndUpload(id_, size_, stored_);
+  }
+
+  int64_t offset() const { return offset_; }
+  absl::Status Append(absl::string_view bytes, uint32_t crc32c);
+  absl::Status Finish(absl::string_view sha256_hex);
+
+ private:
+  absl::Status Check(absl::string_view bytes, uint32_t crc32c) const;
+  absl::Status Put(uint32_t index, const std::string& row);
+  absl::Status NextTable();
+
+  CheckpointStore& store_;
+  const Uuid id_;
+  const int64_t size_;
+  Sha256 sha_;
+  int64_t offset_ = 0;
+  bool failed_ = false;
+  bool stored_ = false;
+  std::vector<std::string> paths_;
+  std::vector<std::unique_ptr<rocksdb::SstFileWriter>> tables_;  // the last one is open
+};
+
+absl::Status CheckpointWriter::State::Check(absl::string_view bytes, uint32_t crc32c) const {
+  if (failed_ || stored_) {
+    return FailedPrecondition(Reason::kWrongState, "the upload has ended; begin again");
+  }
+  const int64_t wanted = std::min(kChunkSize, size_ - offset_);
+  if (static_cast<int64_t>(bytes.size()) != wanted || wanted == 0) {
+    return InvalidArgument(
+        Reason::kFieldInvalid,
+        absl::StrCat("checkpoints/", id_.ToString(), ": the chunk at offset ", offset_,
+                     " must have ", wanted, " bytes, got ", bytes.size()));
+  }
+  if (Crc32c(bytes) != crc32c) {
+    return BadAt(id_, offset_, "a chunk with a wrong CRC32C was sent");
+  }
+  return absl::OkStatus();
+}
+
+absl::Status CheckpointWriter::State::Append(absl::string_view bytes, uint32_t crc32c) {
+  absl::Status status = Check(bytes, crc32c);
+  if (status.ok()) {
+    sha_.Update(bytes);
+    std::string row;
+    row.reserve(bytes.size() + 4);
+    AppendBigEndian32(crc32c, &row);
+    row.append(bytes.data(), bytes.size());
+    status = Put(static_cast<uint32_t>(offset_ / kChunkSize), row);
+    offset_ += static_cast<int64_t>(bytes.size());
+  }
+  failed_ = failed_ || !status.ok();
+  return status;
+}
+
+absl::Status CheckpointWriter::State::Put(uint32_t index, const std::string& row) {
+  if (tables_.empty() ||
+      static_cast<int64_t>(tables_.back()->FileSize()) >= store_.options_.table_size_bytes) {
+    CVT_RETURN_IF_ERROR(NextTable());
+  }
+  return TableError(tables_.back()->Put(RowKey(id_, index), row));
+}
+
+absl::Status CheckpointWriter::State::NextTable() {
+  if (!tables_.empty()) {
+    CVT_RETURN_IF_ERROR(TableError(tables_.back()->Finish()));
+  }
+  Rocks& rocks = store_.database_.rocks();
+  const rocksdb::Options options = rocks.TableOptions(Family::kCheckpoints);
+  rocksdb::EnvOptions files(options);
+  files.use_direct_writes = options.use_direct_io_for_flush_and_compaction;
+  paths_.push_back(JoinPath(store_.database_.PathOf("staging"),
+                            absl::StrCat(id_.ToString(), "-", paths_.size(), ".sst")));
+  tables_.push_back(
+      std::make_unique<rocksdb::SstFileWriter>(files, options, rocks.handle(Family::kCheckpoints)));
+  return TableError(tables_.back()->Open(paths_.back()));
+}
+
+absl::Status CheckpointWriter::State::Finish(absl::string_view sha256_hex) {
+  if (failed_ || stored_) {
+    return FailedPrecondition(Reason::kWrongState, "the upload has ended; begin again");
+  }
+  failed_ = true;  // until all of this is done
+  if (offset_ != size_) {
+    return BadAt(id_, offset_, absl::StrCat("the upload of ", size_, " bytes ended"));
+  }
+  const Sha256Digest digest = sha_.Finish();
+  if (ToHex(digest) != sha256_hex) {
+    return Bad(id_, absl::StrCat("the bytes that were sent have SHA-256 ", ToHex(digest)));
+  }
+  CVT_RETURN_IF_ERROR(Put(kInfoIndex, EncodeInfo(size_, digest)));
+  CVT_RETURN_IF_ERROR(TableError(tables_.back()->Finish()));
+  CVT_RETURN_IF_ERROR(store_.database_.rocks().Ingest(Family::kCheckpoints, paths_));
+  failed_ = false;
+  stored_ = true;
+  return absl::OkStatus();
+}
+
+CheckpointWriter::CheckpointWriter(std::unique_ptr<State> state) : state_(std::move(state)) {}
+CheckpointWriter::~CheckpointWriter() = default;
+
+absl::Status CheckpointWriter::Append(absl::string_view bytes, uint32_t crc32c) {
+  return state_->Append(bytes, crc32c);
+}
+
+absl::Status CheckpointWriter::Finish(absl::string_view sha256_hex) {
+  return state_->Finish(sha256_hex);
+}
+
+int64_t CheckpointWriter::offset() const { return state_->offset(); }
+
+// --- The store ----------------------------------------------------------------
+
+absl::StatusOr<std::unique_ptr<CheckpointStore>> CheckpointStore::Open(
+    Database& database, const CheckpointStoreOptions& options) {
+  std::unique_ptr<CheckpointStore> store(new CheckpointStore(database, options));
+  const std::string staging = database.PathOf("staging");
+  CVT_RETURN_IF_ERROR(database.files().RemoveAll(staging));
+  CVT_RETURN_IF_ERROR(database.files().CreateDir(staging));
+  CVT_ASSIGN_OR_RETURN((const std::map<Uuid, int64_t> stored), store->List());
+  absl::MutexLock lock(&store->mu_);
+  for (const auto& [id, size] : stored) {
+    store->used_bytes_ += size;
+  }
+  return store;
+}
+
+absl::StatusOr<std::map<Uuid, int64_t>> CheckpointStore::List() const {
+  std::map<Uuid, int64_t> stored;
+  RowCursor cursor(database_.rocks(), Family::kCheckpoints, "", {.fill_cache = false});
+  while (cursor.Valid()) {
+    std::array<uint8_t, 16> bytes;
+    if (cursor.key().size() != bytes.size() + 4) {
+      return DataLoss(Reason::kCheckpointBad, "checkpoints: a row has no id in its key");
+    }
+    std::memcpy(bytes.data(), cursor.key().data(), bytes.size());
+    const Uuid id(bytes);
+    cursor.Seek(RowKey(id, kInfoIndex));
+    if (!cursor.Valid() || cursor.key() != RowKey(id, kInfoIndex)) {
+      CVT_RETURN_IF_ERROR(cursor.status());
+      return Bad(id, "its last row is missing");
+    }
+    CVT_ASSIGN_OR_RETURN(const CheckpointInfo info, DecodeInfo(id, cursor.value()));
+    stored[id] = info.size_bytes;
+    cursor.Next();
+  }
+  CVT_RETURN_IF_ERROR(cursor.status());
+  return stored;
+}
+
+absl::StatusOr<std::unique_ptr<CheckpointWriter>> CheckpointStore::Begin(const Uuid& id,
+                                                                         int64_t size_bytes) {
+  if (size_bytes < 1 || size_bytes > static_cast<int64_t>(limits::kCheckpointSizeBytesMax)) {
+    return InvalidArgument(
+        Reason::kFieldInvalid,
+        absl::StrCat("checkpoints/", id.ToString(), ": must have 1 to ",
+                     limits::kCheckpointSizeBytesMax, " bytes, got ", size_bytes));
+  }
+  CVT_RETURN_IF_ERROR(database_.health());
+  CVT_RETURN_IF_ERROR(database_.CheckSpace());
+  const auto busy = [&] {
+    return Aborted(Reason::kWrongState,
+                   absl::StrCat("checkpoints/", id.ToString(),
+                                ": is being uploaded by another call; try again later"));
+  };
+  {
+    absl::MutexLock lock(&mu_);
+    if (uploads_.contains(id)) {
+      return busy();
+    }
+    if (used_bytes_ + size_bytes > options_.quota_bytes) {
+      return LimitExceeded("checkpoint_quota_bytes",
+                           absl::StrCat("checkpoints: ", used_bytes_, " of ", options_.quota_bytes,
+                                        " bytes are in use, no room for ", size_bytes,
+                                        "; keep fewer checkpoints or raise the quota"));
+    }
+    used_bytes_ += size_bytes;
+    uploads_.insert(id);
+  }
+  // From here on no other upload of `id` can finish.
+  auto state = std::make_unique<CheckpointWriter::State>(*this, id, size_bytes);
+  const absl::Status found = Find(id).status();
+  if (!absl::IsNotFound(found)) {
+    return found.ok() ? AlreadyExists(Reason::kWrongState,
+                                      absl::StrCat("checkpoints/", id.ToString(), ": is stored"))
+                      : found;
+  }
+  return std::unique_ptr<CheckpointWriter>(new CheckpointWriter(std::move(state)));
+}
+
+void CheckpointStore::EndUpload(const Uuid& id, int64_t size_bytes, bool stored) {
+  absl::MutexLock lock(&mu_);
+  uploads_.erase(id);
+  if (!stored) {
+    used_bytes_ -= size_bytes;
+  }
+}
+
+absl::StatusOr<CheckpointInfo> CheckpointStore::Find(const Uuid& id) const {
+  CVT_ASSIGN_OR_RETURN(const std::optional<std::string> row,
+                       database_.rocks().Get(Family::kCheckpoints, RowKey(id, kInfoIndex)));
+  if (!row) {
+    return NotFound(Reason::kCheckpointNotFound,
+                    absl::StrCat("checkpoints/", id.ToString(), ": has no stored bytes"));
+  }
+  return DecodeInfo(id, *row);
+}
+
+absl::StatusOr<CheckpointChunk> CheckpointStore::Read(const Uuid& id, int64_t offset) const {
+  CVT_ASSIGN_OR_RETURN(const CheckpointInfo info, Find(id));
+  if (offset < 0 || offset > info.size_bytes) {
+    return InvalidArgument(Reason::kFieldInvalid,
+                           absl::StrCat("checkpoints/", id.ToString(), ": offset must be in [0, ",
+                                        info.size_bytes, "], got ", offset));
+  }
+  CheckpointChunk chunk;
+  chunk.offset = offset;
+  if (offset == info.size_bytes) {
+    return chunk;
+  }
+  const int64_t begin = offset / kChunkSize * kChunkSize;
+  rocksdb::ReadOptions options;
+  options.fill_cache = false;
+  rocksdb::PinnableSlice row;
+  const rocksdb::Status status =
+      database_.rocks().db().Get(options, database_.rocks().handle(Family::kCheckpoints),
+                                 RowKey(id, static_cast<uint32_t>(offset / kChunkSize)), &row);
+  if (status.IsNotFound() || status.IsCorruption()) {
+    return BadAt(id, begin,
+                 absl::StrCat("a chunk is missing or damaged (", status.ToString(), ")"));
+  }
+  CVT_RETURN_IF_ERROR(ToStatus(status, "reading a checkpoint"));
+  ByteReader reader(ToView(row));
+  uint32_t crc = 0;
+  if (!reader.ReadBigEndian32(&crc) || crc != Crc32c(reader.rest()) ||
+      static_cast<int64_t>(reader.rest().size()) != std::min(kChunkSize, info.size_bytes - begin)) {
+    return BadAt(id, begin, "a chunk does not have its CRC32C");
+  }
+  chunk.bytes = std::string(reader.rest().substr(static_cast<size_t>(offset - begin)));
+  chunk.crc32c = offset == begin ? crc : Crc32c(chunk.bytes);
+  return chunk;
+}
+
+absl::StatusOr<CheckpointInfo> CheckpointStore::Verify(const Uuid& id) const {
+  CVT_ASSIGN_OR_RETURN(const CheckpointInfo info, Find(id));
+  Sha256 sha;
+  for (int64_t offset = 0; offset < info.size_bytes; offset += kChunkSize) {
+    CVT_ASSIGN_OR_RETURN(const CheckpointChunk chunk, Read(id, offset));
+    sha.Update(chunk.bytes);
+  }
+  if (ToHex(sha.Finish()) != info.digest) {
+    return Bad(id, "its bytes do not have its SHA-256");
+  }
+  return info;
+}
+
+absl::Status CheckpointStore::DeleteRows(const Uuid& id) {
+  Rocks& rocks = database_.rocks();
+  CVT_RETURN_IF_ERROR(rocks.health());
+  const std::string begin = RowKey(id, 0);
+  const std::string end = RowKey(id, kInfoIndex);
+  const rocksdb::Slice begin_slice(begin);
+  const rocksdb::Slice end_slice(end);
+  const absl::Status status =
+      ToStatus(rocksdb::DeleteFilesInRange(&rocks.db(), rocks.handle(Family::kCheckpoints),
+                                           &begin_slice, &end_slice),
+               "deleting tables of a checkpoint");
+  if (!status.ok()) {
+    rocks.Fail(status);
+    return status;
+  }
+  // Tables hold one checkpoint each and never move, so nothing is left; if something is, rows go.
+  RowCursor rest(rocks, Family::kCheckpoints, IdPrefix(id), {.fill_cache = false});
+  CVT_RETURN_IF_ERROR(rest.status());
+  if (!rest.Valid()) {
+    return absl::OkStatus();
+  }
+  CommitBatch batch(rocks);
+  batch.DeletePrefix(Family::kCheckpoints, IdPrefix(id));
+  return rocks.Write(batch.rows());
+}
+
+absl::Status CheckpointStore::Delete(const Uuid& id) {
+  const absl::StatusOr<CheckpointInfo> info = Find(id);
+  if (absl::IsNotFound(info.status())) {
+    return absl::OkStatus();
+  }
+  CVT_RETURN_IF_ERROR(DeleteRows(id));
+  absl::MutexLock lock(&mu_);
+  used_bytes_ -= info.ok() ? info->size_bytes : 0;
+  return absl::OkStatus();
+}
+
+absl::StatusOr<int> CheckpointStore::Collect(const std::set<Uuid>& live) {
+  CVT_ASSIGN_OR_RETURN((const std::map<Uuid, int64_t> stored), List());
+  int collected = 0;
+  for (const auto& [id, size] : stored) {
+    if (!live.contains(id)) {
+      CVT_RETURN_IF_ERROR(Delete(id));
+      ++collected;
+    }
+  }
+  return collected;
+}
+
+}  // namespace cvtrain::coordinator
