@@ -47,6 +47,14 @@ absl::StatusOr<SharedMemory> SharedMemory::Create(const std::string& name, size_
 }
 
 absl::StatusOr<SharedMemory> SharedMemory::MapReadOnly(UniqueFd fd, size_t size_bytes_max) {
+  return Map(std::move(fd), size_bytes_max, /*writable=*/false);
+}
+
+absl::StatusOr<SharedMemory> SharedMemory::MapReadWrite(UniqueFd fd, size_t size_bytes_max) {
+  return Map(std::move(fd), size_bytes_max, /*writable=*/true);
+}
+
+absl::StatusOr<SharedMemory> SharedMemory::Map(UniqueFd fd, size_t size_bytes_max, bool writable) {
   const int seals = ::fcntl(fd.get(), F_GET_SEALS);
   if (seals < 0 || (seals & F_SEAL_SHRINK) == 0) {
     return InvalidArgument(Reason::kFieldInvalid,
@@ -62,11 +70,13 @@ absl::StatusOr<SharedMemory> SharedMemory::MapReadOnly(UniqueFd fd, size_t size_
   }
   SharedMemory memory;
   if (size > 0) {
-    void* const data = ::mmap(nullptr, size, PROT_READ, MAP_SHARED, fd.get(), 0);
+    void* const data = ::mmap(nullptr, size, writable ? PROT_READ | PROT_WRITE : PROT_READ,
+                              MAP_SHARED, fd.get(), 0);
     if (data == MAP_FAILED) return ErrnoToStatus(errno, "mapping shared memory");
     memory.data_ = static_cast<char*>(data);
   }
   memory.size_ = size;
+  memory.writable_ = writable;
   memory.fd_ = std::move(fd);
   return memory;
 }

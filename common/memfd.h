@@ -35,6 +35,9 @@ class SharedMemory {
   // (FIELD_INVALID).
   static absl::StatusOr<SharedMemory> MapReadOnly(UniqueFd fd, size_t size_bytes_max);
 
+  // The same, for reading and writing.
+  static absl::StatusOr<SharedMemory> MapReadWrite(UniqueFd fd, size_t size_bytes_max);
+
   SharedMemory() = default;  // of size 0, without descriptor
   SharedMemory(SharedMemory&& other) noexcept;
   SharedMemory& operator=(SharedMemory&& other) noexcept;
@@ -49,6 +52,7 @@ class SharedMemory {
   int fd() const { return fd_.get(); }
 
  private:
+  static absl::StatusOr<SharedMemory> Map(UniqueFd fd, size_t size_bytes_max, bool writable);
   void Unmap();
 
   UniqueFd fd_;
