@@ -2,12 +2,20 @@
 #define CVTRAIN_WORKER_TRAINER_DATA_BATCH_SOURCE_H_
 
 #include <cstdint>
+#include <functional>
 #include <memory>
 #include <optional>
 
 #include "absl/status/statusor.h"
 #include "absl/time/time.h"
 #include "absl/types/span.h"
+#include "plan/curriculum/trial_plan.h"
+#include "worker/trainer/data/logical_share.h"
+
+namespace cvtrain::v1 {
+class DatasetVersion;
+class Recipe;
+}  // namespace cvtrain::v1
 
 namespace cvtrain::trainer {
 
@@ -80,6 +88,21 @@ class BatchSource {
   // Makes waiting calls return, now and from now on. Thread-safe.
   virtual void Cancel() = 0;
 };
+
+// What a source is made for. The references outlive the source.
+struct BatchSourceContext {
+  const cvtrain::v1::Recipe& recipe;
+  const cvtrain::v1::DatasetVersion& dataset;
+  const plan::TrialPlan& plan;
+  LogicalShare share;  // logical ranks of this process
+  int32_t rank = 0;
+  int32_t world_size = 1;
+};
+
+// INVALID_ARGUMENT (RECIPE_INVALID) if the data set has no such split, or is not what the recipe
+// pins.
+using BatchSourceFactory =
+    std::function<absl::StatusOr<std::unique_ptr<BatchSource>>(const BatchSourceContext&)>;
 
 }  // namespace cvtrain::trainer
 
