@@ -37,7 +37,7 @@ class ClusterState {
     storage::v1::TrialRecord record;
     // Indices.
     std::optional<double> objective;          // as the experiment defines it
-    std::vector<CheckpointName> checkpoints;  // by step, then by time of commit
+    std::vector<CheckpointName> checkpoints;  // the newest last
   };
 
   struct Experiment {
@@ -127,6 +127,9 @@ class ClusterState {
   friend class EventApplier;
 
   void IndexExperiment(Experiment& experiment);
+  absl::Status RestoreTrial(Experiment& experiment, storage::v1::TrialRecord record);
+  absl::Status RestoreCheckpoint(storage::v1::CheckpointRecord record);
+  void SortCheckpoints(Trial& trial) const;
 
   int64_t revision_ = 0;
   absl::Time time_ = absl::UnixEpoch();

@@ -1,12 +1,17 @@
 #ifndef CVTRAIN_COORDINATOR_STATE_CONCLUDE_H_
 #define CVTRAIN_COORDINATOR_STATE_CONCLUDE_H_
 
+#include <cstdint>
 #include <map>
+#include <set>
+#include <string>
+#include <utility>
+#include <vector>
 
-#include "absl/status/status.h"
 #include "absl/status/statusor.h"
 #include "absl/time/time.h"
 #include "common/ids.h"
+#include "coordinator/search/searcher.h"
 #include "coordinator/state/cluster_state.h"
 #include "cvtrain/storage/v1/event.pb.h"
 
@@ -17,10 +22,14 @@ namespace cvtrain::coordinator {
 // experiment ends.
 //
 //   Conclusion conclusion(state, now);
-//   CVT_ASSIGN_OR_RETURN(storage::v1::TrialRecord* trial, conclusion.Edit(name));
+//   CVT_ASSIGN_OR_RETURN(storage::v1::TrialRecord * trial, conclusion.Edit(name));
 //   ... apply the event's fact to *trial ...
 //   conclusion.Settle();
 //   *event.mutable_consequences() = conclusion.Take();
+//
+// An experiment ends when its search is done and every trial has ended: CANCELLED if a user
+// cancelled it, else SUCCEEDED if one trial did that counts, else FAILED if one failed, else
+// CANCELLED.
 //
 // Not responsible for the event's fact itself. Thread-compatible; `state` must outlive it and not
 // change.
@@ -31,30 +40,53 @@ class Conclusion {
   // A copy to change; the same one every time. Returns NOT_FOUND (TRIAL_NOT_FOUND).
   absl::StatusOr<storage::v1::TrialRecord*> Edit(const TrialName& name);
 
-  // Ends `trial` at the wish of a user or of its search: a queued one now, a running one when its
-  // workers have stopped. `reason` is for people.
-  void RequestEnd(storage::v1::TrialRecord& trial, v1::Cause cause, bool at_once,
+  // Ends a trial at the wish of a user (cause cancelled) or of its search (pruned): a queued one
+  // now, a running one when its workers have stopped. `reason` is for people. Returns false if
+  // that has been asked for before, and nothing is new.
+  bool RequestEnd(storage::v1::TrialRecord& trial, v1::Cause cause, bool at_once,
                   const std::string& reason);
 
-  // Concludes for every trial that was edited, then for their experiments. `cancelled` names an
-  // experiment that the event itself cancels.
-  void Settle(const ExperimentName& cancelled = {});
+  // Concludes for every trial that was edited, then for those experiments whose trials ended.
+  void Settle();
 
+  // Advances the search of an experiment and ends it if nothing is left. `experiment` need not be
+  // in the state. With `cancelled`, the event itself cancels it.
+  void SettleExperiment(const ClusterState::Experiment& experiment, bool cancelled = false);
+
+  const storage::v1::Consequences& consequences() const { return consequences_; }
   storage::v1::Consequences Take() { return std::move(consequences_); }
 
  private:
   const storage::v1::TrialRecord& Record(const ClusterState::Trial& trial) const;
   void SettleAttempt(storage::v1::TrialRecord& trial);
-  void SettleExperiment(const ClusterState::Experiment& experiment, bool cancelled);
-  bool AdvanceSearch(const ClusterState::Experiment& experiment);
+  void RetryOrFail(storage::v1::TrialRecord& trial, v1::Cause cause, const std::string& what);
+  void Stop(storage::v1::TrialRecord& trial, v1::Cause cause, bool now);
   void Move(storage::v1::TrialRecord& trial, v1::Trial::State to, const std::string& reason,
-            storage::v1::RetryBudget budget);
+            storage::v1::RetryBudget budget = storage::v1::RETRY_BUDGET_UNSPECIFIED);
+  std::vector<TrialResult> Results(const ClusterState::Experiment& experiment) const;
+  // Fills `step` with what the search does, as often as that has results at once.
+  void AdvanceSearch(const ClusterState::Experiment& experiment, std::vector<TrialResult>& results,
+                     storage::v1::SearchStep& step);
+  void Discard(const ClusterState::Experiment& experiment, const SearchAdvance::Discard& discard,
+               storage::v1::SearchStep& step);
+  void EndExperiment(const ClusterState::Experiment& experiment, bool cancelled,
+                     const storage::v1::SearchStep& step);
 
   const ClusterState& state_;
   const absl::Time now_;
   std::map<TrialName, storage::v1::TrialRecord> edited_;
+  std::set<int64_t> due_;  // experiments with trials that ended
   storage::v1::Consequences consequences_;
 };
+
+// Trials of an experiment that may run at the same time.
+int32_t RunningTrialsMax(const v1::ExperimentSpec& spec);
+
+// Trials of an experiment that may be open (queued or running) at the same time.
+int32_t OpenTrialsMax(const v1::ExperimentSpec& spec, const Searcher& searcher);
+
+// Whether the search could make trials now.
+bool WantsTrials(const ClusterState::Experiment& experiment);
 
 }  // namespace cvtrain::coordinator
 

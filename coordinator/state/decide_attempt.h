@@ -2,7 +2,6 @@
 #define CVTRAIN_COORDINATOR_STATE_DECIDE_ATTEMPT_H_
 
 #include <cstdint>
-#include <string>
 
 #include "absl/status/status.h"
 #include "absl/strings/string_view.h"
@@ -54,23 +53,6 @@ Decision DecideFacts(const ClusterState& state, const session::v1::ReportFactsRe
 // this name or a field is out of range.
 Decision DecideCommitCheckpoint(const ClusterState& state,
                                 const session::v1::UploadCheckpointHeader& header, absl::Time now);
-
-// Ends `state`'s view of a worker whose lease has expired: its ranks are lost.
-//
-// Returns NOT_FOUND (WORKER_NOT_FOUND); decides nothing if it is lost already.
-Decision DecideWorkerLost(const ClusterState& state, const WorkerName& worker,
-                          absl::string_view reason, absl::Time now);
-
-// A worker says hello. `lost` are attempts that it held before and holds no more. Decides nothing
-// if the worker is known as it is and `lost` is empty.
-//
-// Returns INVALID_ARGUMENT (FIELD_INVALID) for bad slots, RESOURCE_EXHAUSTED (LIMIT_EXCEEDED) for
-// too many slots or workers.
-Decision DecideRegisterWorker(const ClusterState& state, const session::v1::Hello& hello,
-                              const std::vector<AttemptName>& lost, absl::Time now);
-
-// Unfinished attempts with ranks on `worker`, in order. Empty if it is not known.
-std::vector<AttemptName> AttemptsOn(const ClusterState& state, const WorkerName& worker);
 
 }  // namespace cvtrain::coordinator
 

@@ -1,0 +1,139 @@
+#include "coordinator/state/decide_worker.h"
+
+#include <algorithm>
+#include <set>
+#include <utility>
+
+#include "absl/strings/str_cat.h"
+#include "common/errors.h"
+#include "common/limits.h"
+#include "common/status_macros.h"
+#include "coordinator/state/conclude.h"
+#include "coordinator/state/trial_record.h"
+
+namespace cvtrain::coordinator {
+namespace {
+
+absl::Status CheckSlots(const session::v1::Hello& hello) {
+  if (hello.slots_size() > limits::kSlotsPerWorkerMax) {
+    return LimitExceeded("kSlotsPerWorkerMax",
+                         absl::StrCat("slots: a worker has at most ", limits::kSlotsPerWorkerMax));
+  }
+  std::set<int32_t> indices;
+  for (const v1::Slot& slot : hello.slots()) {
+    if (slot.index() < 0 || !indices.insert(slot.index()).second) {
+      return InvalidArgument(Reason::kFieldInvalid, absl::StrCat("slots: index ", slot.index(),
+                                                                 " is negative or given twice"));
+    }
+    if (slot.kind() == v1::Slot::KIND_UNSPECIFIED) {
+      return InvalidArgument(Reason::kFieldInvalid,
+                             absl::StrCat("slots: slot ", slot.index(), " has no kind"));
+    }
+  }
+  return absl::OkStatus();
+}
+
+storage::v1::WorkerRegistered Registration(const session::v1::Hello& hello) {
+  storage::v1::WorkerRegistered registered;
+  registered.set_name(hello.worker());
+  registered.set_instance(hello.instance());
+  for (const v1::Slot& slot : hello.slots()) {
+    *registered.add_slots() = slot;
+    registered.mutable_slots()->rbegin()->clear_attempt();
+  }
+  registered.set_program_version(hello.program_version());
+  registered.set_build_id(hello.build_id());
+  registered.set_hostname(hello.hostname());
+  registered.set_plan_version(hello.plan_version());
+  registered.set_cache_bytes_max(hello.cache_bytes_max());
+  return registered;
+}
+
+bool IsKnownAs(const storage::v1::WorkerRecord& record,
+               const storage::v1::WorkerRegistered& registered) {
+  const auto equal_slots = [](const v1::Slot& a, const v1::Slot& b) {
+    return a.index() == b.index() && a.kind() == b.kind() && a.memory_bytes() == b.memory_bytes() &&
+           a.threads() == b.threads() && a.device() == b.device();
+  };
+  return !record.lost() && record.instance() == registered.instance() &&
+         record.program_version() == registered.program_version() &&
+         record.build_id() == registered.build_id() && record.hostname() == registered.hostname() &&
+         record.plan_version() == registered.plan_version() &&
+         record.cache_bytes_max() == registered.cache_bytes_max() &&
+         std::equal(record.slots().begin(), record.slots().end(), registered.slots().begin(),
+                    registered.slots().end(), equal_slots);
+}
+
+// Loses the parts of `worker` in `lost`, and concludes.
+absl::StatusOr<storage::v1::Consequences> Lose(const ClusterState& state, const std::string& worker,
+                                               const std::set<AttemptName>& lost, absl::Time now) {
+  Conclusion conclusion(state, now);
+  for (const AttemptName& attempt : lost) {
+    CVT_ASSIGN_OR_RETURN(storage::v1::TrialRecord * trial, conclusion.Edit(attempt.trial()));
+    CVT_RETURN_IF_ERROR(LosePart(*trial, worker, now));
+  }
+  conclusion.Settle();
+  return conclusion.Take();
+}
+
+}  // namespace
+
+std::vector<AttemptName> AttemptsOn(const ClusterState& state, const WorkerName& worker) {
+  const auto found = state.workers().find(worker);
+  if (found == state.workers().end()) return {};
+  std::set<AttemptName> attempts;
+  for (const auto& [slot, attempt] : found->second.busy) attempts.insert(attempt);
+  return {attempts.begin(), attempts.end()};
+}
+
+Decision DecideWorkerLost(const ClusterState& state, const WorkerName& worker,
+                          absl::string_view reason, absl::Time now) {
+  CVT_ASSIGN_OR_RETURN(const ClusterState::Worker* found, state.FindWorker(worker));
+  Decided decided;
+  decided.resource = worker.ToString();
+  if (found->record.lost()) return decided;
+  const std::vector<AttemptName> attempts = AttemptsOn(state, worker);
+  storage::v1::Event event;
+  storage::v1::WorkerLost& lost = *event.mutable_worker_lost();
+  lost.set_worker(decided.resource);
+  lost.set_reason(std::string(reason));
+  for (const AttemptName& attempt : attempts) lost.add_lost_attempts(attempt.ToString());
+  CVT_ASSIGN_OR_RETURN(*event.mutable_consequences(),
+                       Lose(state, decided.resource, {attempts.begin(), attempts.end()}, now));
+  decided.event = std::move(event);
+  return decided;
+}
+
+Decision DecideRegisterWorker(const ClusterState& state, const session::v1::Hello& hello,
+                              const std::vector<AttemptName>& lost, absl::Time now) {
+  CVT_ASSIGN_OR_RETURN(const WorkerName name, WorkerName::Parse(hello.worker()));
+  CVT_RETURN_IF_ERROR(CheckSlots(hello));
+  Decided decided;
+  decided.resource = hello.worker();
+  storage::v1::WorkerRegistered registered = Registration(hello);
+  std::set<AttemptName> all_lost(lost.begin(), lost.end());
+  const auto known = state.workers().find(name);
+  if (known == state.workers().end()) {
+    if (state.workers().size() >= limits::kWorkersMax) {
+      return LimitExceeded("kWorkersMax", absl::StrCat("workers: ", limits::kWorkersMax,
+                                                       " are registered, no more can be"));
+    }
+  } else {
+    // What runs on a slot that is offered no more cannot go on.
+    for (const auto& [slot, attempt] : known->second.busy) {
+      const int32_t index = slot;
+      const bool offered = std::any_of(hello.slots().begin(), hello.slots().end(),
+                                       [index](const v1::Slot& s) { return s.index() == index; });
+      if (!offered) all_lost.insert(attempt);
+    }
+    if (all_lost.empty() && IsKnownAs(known->second.record, registered)) return decided;
+  }
+  storage::v1::Event event;
+  for (const AttemptName& attempt : all_lost) registered.add_lost_attempts(attempt.ToString());
+  CVT_ASSIGN_OR_RETURN(*event.mutable_consequences(), Lose(state, hello.worker(), all_lost, now));
+  *event.mutable_worker_registered() = std::move(registered);
+  decided.event = std::move(event);
+  return decided;
+}
+
+}  // namespace cvtrain::coordinator

@@ -1,0 +1,54 @@
+#include "coordinator/state/retention.h"
+
+#include <algorithm>
+#include <cstddef>
+#include <utility>
+
+#include "coordinator/state/trial_record.h"
+
+namespace cvtrain::coordinator {
+
+std::vector<KeptCheckpoint> JudgeCheckpoints(const v1::CheckpointPolicy& policy,
+                                             const v1::Objective& objective,
+                                             const storage::v1::TrialRecord& trial,
+                                             const std::vector<CheckpointStep>& checkpoints) {
+  std::vector<KeptCheckpoint> judged;
+  for (const CheckpointStep& checkpoint : checkpoints) judged.push_back({checkpoint.name, {}});
+  if (judged.empty()) return judged;
+
+  judged.back().kept_as.push_back("resume");
+  const size_t last = std::min(judged.size(), static_cast<size_t>(std::max(1, policy.keep_last())));
+  for (size_t i = judged.size() - last; i < judged.size(); ++i) {
+    judged[i].kept_as.push_back("last");
+  }
+
+  // (objective, negated if it is to be maximized; index): the best and oldest first.
+  std::vector<std::pair<double, size_t>> ranking;
+  for (size_t i = 0; i < checkpoints.size(); ++i) {
+    const std::optional<double> value = ObjectiveAtStep(objective, trial, checkpoints[i].step);
+    if (!value) continue;
+    ranking.push_back({objective.mode() == v1::Objective::MODE_MIN ? *value : -*value, i});
+  }
+  std::sort(ranking.begin(), ranking.end());
+  const size_t best =
+      std::min(ranking.size(), static_cast<size_t>(std::max(0, policy.keep_best())));
+  for (size_t i = 0; i < best; ++i) judged[ranking[i].second].kept_as.push_back("best");
+  return judged;
+}
+
+std::vector<CheckpointStep> CheckpointSteps(const ClusterState& state,
+                                            const ClusterState::Trial& trial) {
+  std::vector<CheckpointStep> steps;
+  for (const CheckpointName& name : trial.checkpoints) {
+    steps.push_back({name, state.checkpoints().at(name).step()});
+  }
+  return steps;
+}
+
+v1::CheckpointPolicy PolicyOf(const storage::v1::TrialRecord& trial) {
+  v1::Recipe recipe;
+  if (!recipe.ParseFromString(trial.recipe())) return {};
+  return recipe.checkpoint();
+}
+
+}  // namespace cvtrain::coordinator

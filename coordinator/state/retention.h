@@ -1,0 +1,43 @@
+#ifndef CVTRAIN_COORDINATOR_STATE_RETENTION_H_
+#define CVTRAIN_COORDINATOR_STATE_RETENTION_H_
+
+#include <string>
+#include <vector>
+
+#include "common/ids.h"
+#include "coordinator/state/cluster_state.h"
+#include "cvtrain/v1/recipe.pb.h"
+
+namespace cvtrain::coordinator {
+
+// Why a checkpoint is kept: `resume` (the newest complete one, from which the next attempt goes
+// on), `last`, `best`. Several may hold.
+struct KeptCheckpoint {
+  CheckpointName name;
+  std::vector<std::string> kept_as;  // empty: it may go
+};
+
+// One checkpoint of a trial, as far as keeping it goes.
+struct CheckpointStep {
+  CheckpointName name;
+  int64_t step = 0;
+};
+
+// Judges `checkpoints` of a trial, the newest last, by its policy: the last `keep_last`, and by the
+// objective at their steps the best `keep_best`, of equal ones the older. The newest is always
+// kept. In the order of `checkpoints`. Pure.
+std::vector<KeptCheckpoint> JudgeCheckpoints(const v1::CheckpointPolicy& policy,
+                                             const v1::Objective& objective,
+                                             const storage::v1::TrialRecord& trial,
+                                             const std::vector<CheckpointStep>& checkpoints);
+
+// Those of a trial in the state, the newest last.
+std::vector<CheckpointStep> CheckpointSteps(const ClusterState& state,
+                                            const ClusterState::Trial& trial);
+
+// The policy in the trial's resolved recipe.
+v1::CheckpointPolicy PolicyOf(const storage::v1::TrialRecord& trial);
+
+}  // namespace cvtrain::coordinator
+
+#endif  // CVTRAIN_COORDINATOR_STATE_RETENTION_H_
