@@ -16,7 +16,9 @@ constexpr double kRawEnd = 4.0;
 double RawOf(double effective, const ClipInterval& interval) {
   if (effective <= interval.min) return -kRawEnd;
   if (effective >= interval.max) return kRawEnd;
-  return InverseSoftClip(effective, interval);
+  // To a billionth, so that effective values that were computed from raw ones give
+  // those back.
+  return std::round(InverseSoftClip(effective, interval) * 1e9) / 1e9;
 }
 
 void StartAt(const v1::EffectiveRange& start, MagnitudeRange& range) {

@@ -5,6 +5,31 @@
 #include <set>
 
 namespace cvtrain::plan {
+namespace {
+
+// The i-th of `count` equally spaced numbers, both ends exact.
+double SpacedSize(int32_t min, int32_t max, int32_t count, int32_t i) {
+  if (i == 0) return min;
+  if (i == count - 1) return max;
+  return i * (static_cast<double>(max - min) / (count - 1)) + min;
+}
+
+bool IsSpaced(const ScaleSetOptions& options, int32_t size) {
+  for (int32_t i = 0; i < options.count; ++i) {
+    if (SpacedSize(options.min, options.max, options.count, i) == size) return true;
+  }
+  return false;
+}
+
+AxisOptions Axis(const ScaleSetOptions& options, int32_t base) {
+  return {.base = options.include_base ? base : 0,
+          .min = options.min,
+          .max = options.max,
+          .count = options.count,
+          .divisible_by = options.divisible_by};
+}
+
+}  // namespace
 
 int32_t RoundToDivisor(double value, int32_t divisor) {
   const auto shifted = static_cast<int64_t>(value + divisor / 2.0);
@@ -18,13 +43,8 @@ int32_t RoundToDivisor(double value, int32_t divisor) {
 
 std::vector<int32_t> SizesAlongAxis(const AxisOptions& axis) {
   std::set<double> spaced;
-  spaced.insert(axis.min);
-  if (axis.count > 1) {
-    const double step = static_cast<double>(axis.max - axis.min) / (axis.count - 1);
-    for (int32_t i = 1; i < axis.count - 1; ++i) {
-      spaced.insert(i * step + axis.min);
-    }
-    spaced.insert(axis.max);
+  for (int32_t i = 0; i < axis.count; ++i) {
+    spaced.insert(SpacedSize(axis.min, axis.max, axis.count, i));
   }
   if (axis.base != 0) {
     spaced.insert(axis.base);
@@ -60,18 +80,6 @@ std::vector<Scale> PairScales(const std::vector<int32_t>& heights,
   return {scales.begin(), scales.end()};
 }
 
-namespace {
-
-AxisOptions Axis(const ScaleSetOptions& options, int32_t base) {
-  return {.base = options.include_base ? base : 0,
-          .min = options.min,
-          .max = options.max,
-          .count = options.count,
-          .divisible_by = options.divisible_by};
-}
-
-}  // namespace
-
 std::vector<Scale> ScaleSet(const ScaleSetOptions& options) {
   return PairScales(SizesAlongAxis(Axis(options, options.base.height)),
                     SizesAlongAxis(Axis(options, options.base.width)), options.base,
@@ -79,8 +87,8 @@ std::vector<Scale> ScaleSet(const ScaleSetOptions& options) {
 }
 
 bool AxesAlign(const ScaleSetOptions& options) {
-  return SizesAlongAxis(Axis(options, options.base.height)).size() ==
-         SizesAlongAxis(Axis(options, options.base.width)).size();
+  return !options.include_base ||
+         IsSpaced(options, options.base.height) == IsSpaced(options, options.base.width);
 }
 
 double MeanBatch(const std::vector<Scale>& scales) {

@@ -1,0 +1,218 @@
+#include "plan/recipe/defaults.h"
+
+#include <algorithm>
+#include <cmath>
+
+#include "cvtrain/v1/recipe.pb.h"
+#include "plan/curriculum/psnr_target.h"
+
+namespace cvtrain::plan {
+namespace {
+
+// Writes a default into an optional field that is not given.
+#define CVT_DEFAULT(message, field, value)                      \
+  do {                                                          \
+    if (!(message).has_##field()) (message).set_##field(value); \
+  } while (false)
+
+void WriteModel(v1::Model& model) {
+  if (model.has_resnet()) {
+    CVT_DEFAULT(*model.mutable_resnet(), zero_init_residual, false);
+    return;
+  }
+  v1::SmallResNet& small = *model.mutable_small_resnet();
+  if (small.widths_size() == 0) {
+    for (int width : {16, 32, 64, 128}) small.add_widths(width);
+  }
+  const int blocks = small.blocks_size() == 0 ? 2 : small.blocks(0);
+  while (small.blocks_size() < small.widths_size()) small.add_blocks(blocks);
+  if (small.stem() == v1::SmallResNet::STEM_UNSPECIFIED) {
+    small.set_stem(v1::SmallResNet::STEM_POOLED);
+  }
+  CVT_DEFAULT(small, zero_init_residual, true);
+}
+
+void WriteSampler(v1::Sampler& sampler) {
+  if (!sampler.has_multi_scale()) return;
+  v1::MultiScale& multi_scale = *sampler.mutable_multi_scale();
+  v1::ScaleRange& scales = *multi_scale.mutable_scales();
+  CVT_DEFAULT(scales, count, 5);
+  CVT_DEFAULT(scales, divisible_by, 32);
+  CVT_DEFAULT(multi_scale, variable_batch, true);
+  CVT_DEFAULT(multi_scale, include_base, true);
+  v1::Curriculum& curriculum = *multi_scale.mutable_curriculum();
+  switch (curriculum.kind_case()) {
+    case v1::Curriculum::kLinear:
+      CVT_DEFAULT(*curriculum.mutable_linear(), start_max, scales.min());
+      break;
+    case v1::Curriculum::kStages:
+      for (v1::CurriculumStage& stage : *curriculum.mutable_stages()->mutable_list()) {
+        v1::ScaleRange& own = *stage.mutable_scales();
+        if (own.min() == 0) own.set_min(scales.min());
+        if (own.max() == 0) own.set_max(scales.max());
+        CVT_DEFAULT(own, count, scales.count());
+        CVT_DEFAULT(own, divisible_by, scales.divisible_by());
+        CVT_DEFAULT(stage, include_base, multi_scale.include_base());
+      }
+      break;
+    case v1::Curriculum::KIND_NOT_SET:
+      multi_scale.clear_curriculum();  // one range for all epochs
+      break;
+  }
+}
+
+void WriteStart(const MagnitudeRange& range, v1::EffectiveRange& start) {
+  start.set_low(SoftClip(range.raw_low, range.low));
+  start.set_high(SoftClip(range.raw_high, range.high));
+}
+
+void WriteRangeAugment(double network_weight_decay, v1::RangeAugment& augment) {
+  v1::PsnrTarget& target = *augment.mutable_target_psnr();
+  CVT_DEFAULT(target, start, 40);
+  CVT_DEFAULT(target, end, 20);
+  if (target.curve() == v1::PsnrTarget::CURVE_UNSPECIFIED) {
+    target.set_curve(v1::PsnrTarget::CURVE_COSINE);
+  }
+  if (augment.operations_size() == 0) {
+    augment.add_operations(v1::RangeAugment::OPERATION_BRIGHTNESS);
+    augment.add_operations(v1::RangeAugment::OPERATION_CONTRAST);
+    augment.add_operations(v1::RangeAugment::OPERATION_NOISE);
+  }
+  CVT_DEFAULT(augment, alpha, 100);
+  v1::RangeStart& start = *augment.mutable_start();
+  if (!start.has_brightness()) WriteStart(kBrightnessRange, *start.mutable_brightness());
+  if (!start.has_contrast()) WriteStart(kContrastRange, *start.mutable_contrast());
+  if (!start.has_noise()) WriteStart(kNoiseRange, *start.mutable_noise());
+  CVT_DEFAULT(augment, learning_rate_multiplier, 1);
+  CVT_DEFAULT(augment, weight_decay, network_weight_decay);
+}
+
+void WriteAugmentation(double network_weight_decay, v1::Augmentation& augmentation) {
+  v1::RandomResizedCrop& crop = *augmentation.mutable_random_resized_crop();
+  CVT_DEFAULT(crop, scale_min, 0.08);
+  CVT_DEFAULT(crop, scale_max, 1);
+  CVT_DEFAULT(crop, ratio_min, 3.0 / 4);
+  CVT_DEFAULT(crop, ratio_max, 4.0 / 3);
+  CVT_DEFAULT(*augmentation.mutable_horizontal_flip(), probability, 0.5);
+  if (augmentation.has_range_augment()) {
+    WriteRangeAugment(network_weight_decay, *augmentation.mutable_range_augment());
+  }
+  if (augmentation.has_normalize()) {
+    v1::Normalize& normalize = *augmentation.mutable_normalize();
+    if (normalize.mean_size() == 0) {
+      for (double mean : {0.485, 0.456, 0.406}) normalize.add_mean(mean);
+    }
+    if (normalize.std_size() == 0) {
+      for (double std : {0.229, 0.224, 0.225}) normalize.add_std(std);
+    }
+  }
+}
+
+void WriteSgd(v1::Sgd& sgd) {
+  CVT_DEFAULT(sgd, momentum, 0.9);
+  CVT_DEFAULT(sgd, weight_decay, 0);
+  CVT_DEFAULT(sgd, nesterov, false);
+  CVT_DEFAULT(sgd, decay_one_dimensional, false);
+}
+
+void WriteLearningRate(v1::LearningRate& rate) {
+  if (rate.has_constant()) {
+    CVT_DEFAULT(*rate.mutable_constant(), warmup_steps, 0);
+    return;
+  }
+  v1::CosineRate& cosine = *rate.mutable_cosine();
+  CVT_DEFAULT(cosine, min, 0);
+  CVT_DEFAULT(cosine, warmup_steps, 0);
+  CVT_DEFAULT(cosine, warmup_epochs, 0);
+  CVT_DEFAULT(cosine, warmup_init, 0);
+}
+
+void WriteEvaluation(const v1::Sampler& sampler, v1::Evaluation& evaluation) {
+  CVT_DEFAULT(evaluation, every_epochs, 1);
+  if (evaluation.sizes_size() == 0) {
+    const v1::SizedBatch& base =
+        sampler.has_multi_scale() ? sampler.multi_scale().base() : sampler.single_scale();
+    // Crops are square.
+    evaluation.add_sizes()->set_crop(std::min(base.height(), base.width()));
+  }
+  for (v1::EvaluationSize& size : *evaluation.mutable_sizes()) {
+    CVT_DEFAULT(size, resize, static_cast<int32_t>(std::lround(size.crop() * 8.0 / 7)));
+  }
+  if (evaluation.conditions_size() == 0) evaluation.add_conditions()->set_name("clean");
+  for (v1::EvaluationCondition& condition : *evaluation.mutable_conditions()) {
+    CVT_DEFAULT(condition, noise, 0);
+  }
+  CVT_DEFAULT(evaluation, batch_size, 64);
+}
+
+void WriteCheckpoint(v1::CheckpointPolicy& checkpoint) {
+  if (!checkpoint.has_every()) checkpoint.mutable_every()->set_epochs(1);
+  CVT_DEFAULT(checkpoint, keep_best, 1);
+  CVT_DEFAULT(checkpoint, keep_last, 1);
+}
+
+void WriteSynthetic(v1::Synthetic& synthetic) {
+  CVT_DEFAULT(synthetic, step_time_ms, 10);
+  CVT_DEFAULT(synthetic, steps_per_epoch, synthetic.steps());
+  CVT_DEFAULT(synthetic, final_metric, 50);
+  CVT_DEFAULT(synthetic, checkpoint_bytes, 1024);
+  if (!synthetic.has_fail_at_step()) return;
+  CVT_DEFAULT(synthetic, fail_attempts, 1);
+  if (synthetic.failure() == v1::Synthetic::FAILURE_UNSPECIFIED) {
+    synthetic.set_failure(v1::Synthetic::FAILURE_USER_ERROR);
+  }
+}
+
+void WriteClassification(v1::Recipe& recipe) {
+  v1::DatasetSource& dataset = *recipe.mutable_dataset();
+  if (dataset.train_split().empty()) dataset.set_train_split("train");
+  if (dataset.validation_split().empty()) dataset.set_validation_split("test");
+  WriteModel(*recipe.mutable_model());
+  WriteSampler(*recipe.mutable_sampler());
+  v1::Sgd& sgd = *recipe.mutable_optimizer()->mutable_sgd();
+  WriteSgd(sgd);
+  WriteAugmentation(sgd.weight_decay(), *recipe.mutable_augmentation());
+  CVT_DEFAULT(*recipe.mutable_loss(), label_smoothing, 0);
+  WriteLearningRate(*recipe.mutable_learning_rate());
+  WriteEvaluation(recipe.sampler(), *recipe.mutable_evaluation());
+  if (recipe.precision() == v1::Recipe::PRECISION_UNSPECIFIED) {
+    recipe.set_precision(v1::Recipe::PRECISION_FP32);
+  }
+}
+
+void WriteSearch(uint64_t recipe_seed, v1::Search& search) {
+  CVT_DEFAULT(search, max_parallel_trials, 16);
+  if (search.objective().at() == v1::Objective::AT_UNSPECIFIED) {
+    search.mutable_objective()->set_at(v1::Objective::AT_LAST);
+  }
+  if (search.has_random()) CVT_DEFAULT(*search.mutable_random(), seed, recipe_seed);
+  if (search.has_linear()) CVT_DEFAULT(*search.mutable_linear(), patience, 0);
+}
+
+}  // namespace
+
+void WriteDefaults(v1::ExperimentSpec& spec) {
+  if (spec.project().empty()) spec.set_project("default");
+  CVT_DEFAULT(spec, priority, 50);
+  v1::Resources& resources = *spec.mutable_resources();
+  CVT_DEFAULT(resources, slots, 1);
+  CVT_DEFAULT(resources, logical_ranks, resources.slots());
+  v1::RetryPolicy& retry = *spec.mutable_retry();
+  CVT_DEFAULT(retry, user_max, 0);
+  CVT_DEFAULT(retry, out_of_memory_max, 1);
+  CVT_DEFAULT(retry, infrastructure_max, 20);
+
+  v1::Recipe& recipe = *spec.mutable_recipe();
+  CVT_DEFAULT(recipe, seed, 0);
+  if (recipe.task() == v1::Recipe::TASK_SYNTHETIC) {
+    WriteSynthetic(*recipe.mutable_synthetic());
+  } else {
+    WriteClassification(recipe);
+  }
+  WriteCheckpoint(*recipe.mutable_checkpoint());
+  if (spec.has_search()) WriteSearch(recipe.seed(), *spec.mutable_search());
+}
+
+#undef CVT_DEFAULT
+
+}  // namespace cvtrain::plan

@@ -1,0 +1,249 @@
+#include <set>
+#include <string>
+
+#include "absl/strings/ascii.h"
+#include "absl/strings/str_cat.h"
+#include "common/limits.h"
+#include "cvtrain/v1/recipe.pb.h"
+#include "plan/curriculum/psnr_target.h"
+#include "plan/recipe/rules.h"
+
+namespace cvtrain::plan {
+namespace {
+
+constexpr int kEpochsMax = 100'000;
+constexpr double kRateMax = 10;
+constexpr double kWarmupStepsMax = 10'000'000;
+
+bool IsDigest(absl::string_view text) {
+  return text.size() == 64 && text.find_first_not_of("0123456789abcdef") == absl::string_view::npos;
+}
+
+void CheckDataset(const v1::DatasetSource& dataset, Rules& rules) {
+  rules.Label("recipe.dataset.name", dataset.name());
+  if (dataset.version() < 0) {
+    rules.Add("recipe.dataset.version", "must be 0 (the newest) or a version",
+              absl::StrCat(dataset.version()));
+  }
+  if (!dataset.digest().empty() && !IsDigest(dataset.digest())) {
+    rules.Add("recipe.dataset.digest", "must be left out, or 64 lower-case hex digits");
+  }
+  rules.OptionalLabel("recipe.dataset.train_split", dataset.train_split());
+  rules.OptionalLabel("recipe.dataset.validation_split", dataset.validation_split());
+}
+
+void CheckSmallResNet(const v1::SmallResNet& model, Rules& rules) {
+  const std::string path = "recipe.model.small_resnet";
+  if (model.widths_size() > 8) {
+    rules.Add(path + ".widths", "must have 1 to 8 entries", absl::StrCat(model.widths_size()));
+  }
+  for (int i = 0; i < model.widths_size(); ++i) {
+    rules.InRange(absl::StrCat(path, ".widths.", i), model.widths(i), Closed(8, 2048));
+  }
+  const int stages = model.widths_size() == 0 ? 4 : model.widths_size();
+  if (model.blocks_size() > 1 && model.blocks_size() != stages) {
+    rules.Add(path + ".blocks", absl::StrCat("must have one entry, or ", stages, " as widths"),
+              absl::StrCat(model.blocks_size()));
+  }
+  for (int i = 0; i < model.blocks_size(); ++i) {
+    rules.InRange(absl::StrCat(path, ".blocks.", i), model.blocks(i), Closed(1, 64));
+  }
+}
+
+void CheckModel(const v1::Model& model, Rules& rules) {
+  switch (model.family_case()) {
+    case v1::Model::kResnet: {
+      const int depth = model.resnet().depth();
+      if (depth != 18 && depth != 34 && depth != 50) {
+        rules.Add("recipe.model.resnet.depth", "must be 18, 34 or 50", absl::StrCat(depth));
+      }
+      break;
+    }
+    case v1::Model::kSmallResnet:
+      CheckSmallResNet(model.small_resnet(), rules);
+      break;
+    case v1::Model::FAMILY_NOT_SET:
+      rules.Add("recipe.model", "is required: one of resnet, small_resnet");
+      break;
+  }
+  if (model.has_num_classes()) {
+    rules.InRange("recipe.model.num_classes", model.num_classes(),
+                  Closed(1, limits::kClassesPerDatasetMax));
+  }
+}
+
+// Two ends of which each has a default; both inside `interval`, in order.
+struct Ends {
+  double low;
+  double high;
+};
+void CheckEnds(const std::string& path, const Ends& ends, const Interval& interval, Rules& rules) {
+  rules.InRange(path + "_min", ends.low, interval);
+  rules.InRange(path + "_max", ends.high, interval);
+  if (ends.low > ends.high) {
+    rules.Add(
+        path + "_max",
+        absl::StrCat("must be at least ", path.substr(path.rfind('.') + 1), "_min, ", ends.low),
+        absl::StrCat(ends.high));
+  }
+}
+
+void CheckCrop(const v1::RandomResizedCrop& crop, Rules& rules) {
+  const std::string path = "recipe.augmentation.random_resized_crop";
+  CheckEnds(path + ".scale",
+            {crop.has_scale_min() ? crop.scale_min() : 0.08,
+             crop.has_scale_max() ? crop.scale_max() : 1.0},
+            Above(0, 1), rules);
+  CheckEnds(path + ".ratio",
+            {crop.has_ratio_min() ? crop.ratio_min() : 3.0 / 4,
+             crop.has_ratio_max() ? crop.ratio_max() : 4.0 / 3},
+            Closed(0.1, 10), rules);
+}
+
+void CheckNormalize(const v1::Normalize& normalize, Rules& rules) {
+  const std::string path = "recipe.augmentation.normalize";
+  if (normalize.mean_size() != 0 && normalize.mean_size() != 3) {
+    rules.Add(path + ".mean", "must have three entries", absl::StrCat(normalize.mean_size()));
+  }
+  if (normalize.std_size() != 0 && normalize.std_size() != 3) {
+    rules.Add(path + ".std", "must have three entries", absl::StrCat(normalize.std_size()));
+  }
+  for (int i = 0; i < normalize.std_size(); ++i) {
+    if (!(normalize.std(i) > 0)) {
+      rules.Add(absl::StrCat(path, ".std.", i), "must be positive", absl::StrCat(normalize.std(i)));
+    }
+  }
+}
+
+void CheckStart(const std::string& name, const v1::EffectiveRange& start,
+                const MagnitudeRange& range, Rules& rules) {
+  const std::string path = "recipe.augmentation.range_augment.start." + name;
+  rules.InRange(path + ".low", start.low(), Closed(range.low.min, range.low.max));
+  rules.InRange(path + ".high", start.high(), Closed(range.high.min, range.high.max));
+}
+
+void CheckRangeAugment(const v1::RangeAugment& augment, Rules& rules) {
+  const std::string path = "recipe.augmentation.range_augment";
+  if (!augment.has_target_psnr()) {
+    rules.Add(path + ".target_psnr", "is required, such as {start: 40, end: 20}");
+  }
+  rules.InRange(path + ".target_psnr.start", augment.target_psnr().start(), Closed(0, 100));
+  rules.InRange(path + ".target_psnr.end", augment.target_psnr().end(), Closed(0, 100));
+
+  std::set<int> seen;
+  for (int i = 0; i < augment.operations_size(); ++i) {
+    const int operation = augment.operations(i);
+    const std::string entry = absl::StrCat(path, ".operations.", i);
+    if (operation == v1::RangeAugment::OPERATION_UNSPECIFIED) {
+      rules.Add(entry, "must be one of brightness, contrast, noise");
+    } else if (!seen.insert(operation).second) {
+      rules.Add(entry, "is given twice");
+    }
+  }
+  if (augment.has_alpha() && !(augment.alpha() > 0)) {
+    rules.Add(path + ".alpha", "must be positive", absl::StrCat(augment.alpha()));
+  }
+  const v1::RangeStart& start = augment.start();
+  if (start.has_brightness()) {
+    CheckStart("brightness", start.brightness(), kBrightnessRange, rules);
+  }
+  if (start.has_contrast()) CheckStart("contrast", start.contrast(), kContrastRange, rules);
+  if (start.has_noise()) CheckStart("noise", start.noise(), kNoiseRange, rules);
+  if (augment.has_learning_rate_multiplier()) {
+    rules.InRange(path + ".learning_rate_multiplier", augment.learning_rate_multiplier(),
+                  Above(0, 100));
+  }
+  rules.InRange(path + ".weight_decay", augment.weight_decay(), Closed(0, 1));
+}
+
+void CheckAugmentation(const v1::Augmentation& augmentation, Rules& rules) {
+  if (augmentation.has_random_resized_crop()) {
+    CheckCrop(augmentation.random_resized_crop(), rules);
+  }
+  rules.InRange("recipe.augmentation.horizontal_flip.probability",
+                augmentation.horizontal_flip().probability(), Closed(0, 1));
+  if (augmentation.has_range_augment()) CheckRangeAugment(augmentation.range_augment(), rules);
+  if (augmentation.has_normalize()) CheckNormalize(augmentation.normalize(), rules);
+}
+
+void CheckOptimizer(const v1::Optimizer& optimizer, Rules& rules) {
+  if (optimizer.kind_case() == v1::Optimizer::KIND_NOT_SET) {
+    rules.Add("recipe.optimizer", "must be one of sgd, or left out");
+    return;
+  }
+  const v1::Sgd& sgd = optimizer.sgd();
+  rules.InRange("recipe.optimizer.sgd.momentum", sgd.momentum(), Below(0, 1));
+  rules.InRange("recipe.optimizer.sgd.weight_decay", sgd.weight_decay(), Closed(0, 1));
+  if (sgd.nesterov() && sgd.has_momentum() && sgd.momentum() == 0) {
+    rules.Add("recipe.optimizer.sgd.nesterov", "needs a momentum over 0");
+  }
+}
+
+void CheckCosine(const v1::CosineRate& cosine, int epochs, Rules& rules) {
+  const std::string path = "recipe.learning_rate.cosine";
+  rules.Required(path + ".max", cosine.max() != 0, cosine.max(), Above(0, kRateMax));
+  if (cosine.max() > 0) {
+    rules.InRange(path + ".min", cosine.min(), Closed(0, cosine.max()));
+    rules.InRange(path + ".warmup_init", cosine.warmup_init(), Closed(0, cosine.max()));
+  }
+  rules.InRange(path + ".warmup_steps", static_cast<double>(cosine.warmup_steps()),
+                Closed(0, kWarmupStepsMax));
+  rules.InRange(path + ".warmup_epochs", cosine.warmup_epochs(),
+                Closed(0, epochs > 0 ? epochs : kEpochsMax));
+  if (cosine.warmup_steps() > 0 && cosine.warmup_epochs() > 0) {
+    rules.Add(path + ".warmup_epochs", "cannot be given together with warmup_steps");
+  }
+}
+
+void CheckLearningRate(const v1::LearningRate& rate, int epochs, Rules& rules) {
+  switch (rate.kind_case()) {
+    case v1::LearningRate::kCosine:
+      CheckCosine(rate.cosine(), epochs, rules);
+      return;
+    case v1::LearningRate::kConstant: {
+      const v1::ConstantRate& constant = rate.constant();
+      const std::string path = "recipe.learning_rate.constant";
+      rules.Required(path + ".value", constant.value() != 0, constant.value(), Above(0, kRateMax));
+      rules.InRange(path + ".warmup_steps", static_cast<double>(constant.warmup_steps()),
+                    Closed(0, kWarmupStepsMax));
+      return;
+    }
+    case v1::LearningRate::KIND_NOT_SET:
+      rules.Add("recipe.learning_rate", "is required: one of cosine, constant");
+  }
+}
+
+void CheckClassification(const v1::Recipe& recipe, Rules& rules) {
+  CheckDataset(recipe.dataset(), rules);
+  CheckModel(recipe.model(), rules);
+  rules.Required("recipe.epochs", recipe.has_epochs(), recipe.epochs(), Closed(1, kEpochsMax));
+  const int epochs = recipe.epochs() >= 1 && recipe.epochs() <= kEpochsMax ? recipe.epochs() : 0;
+  CheckSampler(recipe.sampler(), epochs, rules);
+  CheckAugmentation(recipe.augmentation(), rules);
+  rules.InRange("recipe.loss.label_smoothing", recipe.loss().label_smoothing(), Below(0, 1));
+  if (recipe.has_optimizer()) CheckOptimizer(recipe.optimizer(), rules);
+  CheckLearningRate(recipe.learning_rate(), epochs, rules);
+  CheckEvaluation(recipe, rules);
+  if (recipe.has_synthetic()) {
+    rules.Add("recipe.synthetic", "is only for task synthetic");
+  }
+}
+
+}  // namespace
+
+void CheckRecipe(const v1::Recipe& recipe, Rules& rules) {
+  switch (recipe.task()) {
+    case v1::Recipe::TASK_CLASSIFICATION:
+      CheckClassification(recipe, rules);
+      break;
+    case v1::Recipe::TASK_SYNTHETIC:
+      CheckSynthetic(recipe, rules);
+      break;
+    default:
+      rules.Add("recipe.task", "is required: one of classification, synthetic");
+      return;
+  }
+  CheckCheckpoint(recipe, rules);
+}
+
+}  // namespace cvtrain::plan

@@ -1,0 +1,126 @@
+#include <algorithm>
+#include <string>
+#include <vector>
+
+#include "absl/strings/match.h"
+#include "absl/strings/str_cat.h"
+#include "cvtrain/v1/recipe.pb.h"
+#include "plan/curriculum/stages.h"
+#include "plan/recipe/validate.h"
+
+namespace cvtrain::plan {
+namespace {
+
+using Lines = std::vector<std::string>;
+
+void WarnOfBase(const ScaleSetOptions& options, Lines& warnings) {
+  const Scale& base = options.base;
+  const std::string path = "recipe.sampler.multi_scale.base";
+  const auto [smaller, larger] = std::minmax(base.height, base.width);
+  if (options.include_base && (smaller < options.min || larger > options.max)) {
+    warnings.push_back(absl::StrCat(path, ": ", base.height, "x", base.width,
+                                    " is outside of the sizes ", options.min, " to ", options.max,
+                                    " and is trained at all the same (include_base)"));
+  }
+  const int32_t height = RoundToDivisor(base.height, options.divisible_by);
+  const int32_t width = RoundToDivisor(base.width, options.divisible_by);
+  if (options.include_base && (height != base.height || width != base.width)) {
+    warnings.push_back(absl::StrCat(path, ": ", base.height, "x", base.width, " is trained as ",
+                                    height, "x", width, ", multiples of ", options.divisible_by));
+  }
+}
+
+void WarnOfSets(const v1::Recipe& recipe, Lines& warnings) {
+  const std::vector<StageOptions> stages = StageOptionsOf(recipe.sampler(), recipe.epochs());
+  if (stages.empty()) return;
+  const ScaleSetOptions& whole = stages.back().options;
+  WarnOfBase(whole, warnings);
+  const std::vector<Scale> scales = ScaleSet(whole);
+  const auto ones = std::count_if(scales.begin(), scales.end(),
+                                  [](const Scale& scale) { return scale.batch_size == 1; });
+  if (whole.variable_batch && ones > 1) {
+    warnings.push_back(absl::StrCat(
+        "recipe.sampler.multi_scale.base.batch_size: ", whole.base.batch_size, " leaves ", ones,
+        " sizes with batches of 1, which need more memory than the base"));
+  }
+}
+
+void WarnOfRates(const v1::Recipe& recipe, Lines& warnings) {
+  const v1::CosineRate& cosine = recipe.learning_rate().cosine();
+  if (cosine.warmup_epochs() > 0 && cosine.warmup_epochs() >= recipe.epochs()) {
+    warnings.push_back("recipe.learning_rate.cosine.warmup_epochs: the whole training is warm-up");
+  }
+  const v1::PsnrTarget& target = recipe.augmentation().range_augment().target_psnr();
+  const double start = target.has_start() ? target.start() : 40;
+  const double end = target.has_end() ? target.end() : 20;
+  if (recipe.augmentation().has_range_augment() && end > start) {
+    warnings.push_back(
+        "recipe.augmentation.range_augment.target_psnr: the images become more similar with "
+        "time, since end is above start");
+  }
+}
+
+// Paths that the search changes.
+std::vector<std::string> SearchedPaths(const v1::Search& search) {
+  std::vector<std::string> paths;
+  for (const v1::GridParameter& parameter : search.grid().parameters()) {
+    paths.push_back(parameter.parameter());
+  }
+  for (const v1::RandomParameter& parameter : search.random().parameters()) {
+    paths.push_back(parameter.parameter());
+  }
+  if (search.has_linear()) paths.push_back(search.linear().parameter());
+  return paths;
+}
+
+void WarnOfSearch(const v1::ExperimentSpec& spec, Lines& warnings) {
+  const v1::RangeAugment& augment = spec.recipe().augmentation().range_augment();
+  const bool follows_network =
+      spec.recipe().augmentation().has_range_augment() && !augment.has_weight_decay();
+  for (const std::string& path : SearchedPaths(spec.search())) {
+    if (path == "recipe.optimizer.sgd.weight_decay" && follows_network) {
+      warnings.push_back(
+          "recipe.augmentation.range_augment.weight_decay: stays at the recipe's weight decay "
+          "while the search changes that of the network");
+    }
+    const bool moves_base = absl::StartsWith(path, "recipe.sampler.") &&
+                            (absl::EndsWith(path, ".height") || absl::EndsWith(path, ".width"));
+    if (moves_base && spec.recipe().evaluation().sizes_size() == 0) {
+      warnings.push_back(absl::StrCat(
+          "recipe.evaluation.sizes: all trials are evaluated at the recipe's base size, while "
+          "the search changes ",
+          path));
+    }
+  }
+}
+
+void WarnOfSynthetic(const v1::Recipe& recipe, Lines& warnings) {
+  if (recipe.has_dataset() || recipe.has_model() || recipe.has_sampler() ||
+      recipe.has_learning_rate() || recipe.has_epochs()) {
+    warnings.push_back(
+        "recipe: task synthetic uses none of dataset, model, sampler, learning_rate, epochs");
+  }
+}
+
+}  // namespace
+
+std::vector<std::string> Warnings(const v1::ExperimentSpec& spec) {
+  Lines warnings;
+  const v1::Recipe& recipe = spec.recipe();
+  if (recipe.task() == v1::Recipe::TASK_SYNTHETIC) {
+    WarnOfSynthetic(recipe, warnings);
+    return warnings;
+  }
+  const std::string& train = recipe.dataset().train_split();
+  if (!train.empty() && train == recipe.dataset().validation_split()) {
+    warnings.push_back(
+        "recipe.dataset.validation_split: the trial is judged by images that it "
+        "trains on");
+  }
+  WarnOfSets(recipe, warnings);
+  WarnOfRates(recipe, warnings);
+  WarnOfSearch(spec, warnings);
+  return warnings;
+}
+
+}  // namespace cvtrain::plan

@@ -1,0 +1,88 @@
+#include "plan/network/parameters.h"
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include <map>
+
+#include "tests/unit/plan/network/models.h"
+
+namespace cvtrain::plan {
+namespace {
+
+using ::testing::ElementsAre;
+
+std::map<std::string, TensorSpec> ByName(const NetworkDescription& network) {
+  std::map<std::string, TensorSpec> tensors;
+  for (const TensorSpec& tensor : StateTensors(network)) tensors[tensor.name] = tensor;
+  return tensors;
+}
+
+TEST(ParameterCountTest, IsThatOfTorchvision) {
+  EXPECT_EQ(ParameterCount(Describe(ResNetModel(18))), 11'689'512);
+  EXPECT_EQ(ParameterCount(Describe(ResNetModel(34))), 21'797'672);
+  EXPECT_EQ(ParameterCount(Describe(ResNetModel(50))), 25'557'032);
+}
+
+TEST(ParameterCountTest, OfTheDemoIsSevenTenthsOfAMillion) {
+  EXPECT_NEAR(static_cast<double>(ParameterCount(Describe(DemoModel()))), 0.70e6, 0.005e6);
+}
+
+TEST(StateTensorsTest, AreInTorchvisionsOrder) {
+  const std::vector<TensorSpec> tensors = StateTensors(Describe(ResNetModel(18)));
+  std::vector<std::string> names;
+  for (size_t i = 0; i < 8; ++i) names.push_back(tensors[i].name);
+  EXPECT_THAT(names, ElementsAre("conv1.weight", "bn1.weight", "bn1.bias", "bn1.running_mean",
+                                 "bn1.running_var", "bn1.num_batches_tracked",
+                                 "layer1.0.conv1.weight", "layer1.0.bn1.weight"));
+  // ResNet-18 has 62 parameters and 60 buffers in torchvision's state_dict().
+  EXPECT_EQ(tensors.size(), 122u);
+  EXPECT_EQ(tensors.back().name, "fc.bias");
+}
+
+TEST(StateTensorsTest, HaveTorchvisionsShapes) {
+  auto tensors = ByName(Describe(ResNetModel(50)));
+  EXPECT_THAT(tensors["conv1.weight"].shape, ElementsAre(64, 3, 7, 7));
+  EXPECT_THAT(tensors["layer1.0.downsample.0.weight"].shape, ElementsAre(256, 64, 1, 1));
+  EXPECT_THAT(tensors["layer4.2.conv2.weight"].shape, ElementsAre(512, 512, 3, 3));
+  EXPECT_THAT(tensors["fc.weight"].shape, ElementsAre(1000, 2048));
+  EXPECT_THAT(tensors["bn1.num_batches_tracked"].shape, ElementsAre());
+  EXPECT_EQ(tensors["bn1.num_batches_tracked"].ElementCount(), 1);
+}
+
+TEST(StateTensorsTest, StartAsTorchvisionsDo) {
+  auto tensors = ByName(Describe(ResNetModel(18)));
+  EXPECT_EQ(tensors["conv1.weight"].init, TensorInit::kKaimingNormalFanOut);
+  EXPECT_EQ(tensors["conv1.weight"].fan, 64 * 7 * 7);
+  EXPECT_EQ(tensors["fc.weight"].init, TensorInit::kUniformFanIn);
+  EXPECT_EQ(tensors["fc.bias"].fan, 512);
+  EXPECT_EQ(tensors["bn1.weight"].init, TensorInit::kOnes);
+  EXPECT_EQ(tensors["bn1.running_mean"].init, TensorInit::kZeros);
+  EXPECT_EQ(tensors["bn1.running_var"].init, TensorInit::kOnes);
+}
+
+TEST(StateTensorsTest, StartTheLastNormOfABlockAtZeroWhereAsked) {
+  v1::Model model = ResNetModel(50);
+  model.mutable_resnet()->set_zero_init_residual(true);
+  auto tensors = ByName(Describe(model));
+  EXPECT_EQ(tensors["layer1.0.bn3.weight"].init, TensorInit::kZeros);
+  EXPECT_EQ(tensors["layer1.0.bn2.weight"].init, TensorInit::kOnes);
+  EXPECT_EQ(tensors["layer1.0.downsample.1.weight"].init, TensorInit::kOnes);
+}
+
+TEST(StateTensorsTest, AreParametersOrBuffers) {
+  auto tensors = ByName(Describe(ResNetModel(18)));
+  EXPECT_TRUE(tensors["bn1.bias"].IsParameter());
+  EXPECT_FALSE(tensors["bn1.running_var"].IsParameter());
+  EXPECT_FALSE(tensors["bn1.num_batches_tracked"].IsParameter());
+}
+
+TEST(BytesTest, CountFloatsAndCounters) {
+  const NetworkDescription network = Describe(ResNetModel(18));
+  EXPECT_EQ(ParameterBytes(network), 4 * 11'689'512);
+  // 20 norms with 4,800 channels together.
+  EXPECT_EQ(BufferBytes(network), 4 * 2 * 4800 + 8 * 20);
+}
+
+}  // namespace
+}  // namespace cvtrain::plan
