@@ -2,6 +2,7 @@
 
 #include <optional>
 #include <utility>
+#include <vector>
 
 #include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
@@ -34,6 +35,20 @@ absl::Status Behind(absl::string_view what) {
                   absl::StrCat(what, "; restore a backup of the whole state directory"));
 }
 
+// Makes a directory and its missing parents, and their names survive a crash.
+absl::Status CreateDurableDir(FileSystem& files, const std::string& path) {
+  std::vector<std::string> parents;
+  for (std::string made = path; !files.Stat(made).ok() && DirName(made) != made;
+       made = DirName(made)) {
+    parents.push_back(DirName(made));
+  }
+  CVT_RETURN_IF_ERROR(files.CreateDir(path));
+  for (const std::string& parent : parents) {
+    CVT_RETURN_IF_ERROR(files.SyncDir(parent));
+  }
+  return absl::OkStatus();
+}
+
 absl::Status WriteIdentity(Rocks& rocks, const std::string& cluster_id) {
   CommitBatch batch(rocks);
   batch.Put(Family::kMeta, kFormatKey, kFormat);
@@ -62,7 +77,7 @@ Database::~Database() {
 }
 
 absl::Status Database::OpenAll(Random& random, TelemetryRegistry& telemetry) {
-  CVT_RETURN_IF_ERROR(files_.CreateDir(options_.directory));
+  CVT_RETURN_IF_ERROR(CreateDurableDir(files_, options_.directory));
   CVT_ASSIGN_OR_RETURN(lock_, files_.LockFile(PathOf("lock")));
   CVT_ASSIGN_OR_RETURN(const bool is_new, OpenHead(random));
   CVT_ASSIGN_OR_RETURN(rocks_,

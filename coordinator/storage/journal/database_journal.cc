@@ -25,7 +25,7 @@
 //   1. write HEAD, so that it is not before the snapshot
 //   2. write the chunks, in batches; they do not count yet
 //   3. in one batch: write the header, delete the chunks of former snapshots and the records before
-//      the tail
+//      the tail, but for the last one: its hash is what the tail's first one continues
 // A crash before 3 leaves the former snapshot and chunks that the next 3 deletes.
 
 namespace cvtrain::coordinator {
@@ -143,6 +143,8 @@ absl::Status DatabaseJournal::FindEnd() {
       !ParseRevision(last.suffix(), &end) || !SplitRecord(last.value(), &chain, &bytes)) {
     return Damaged("the first or the last record has no revision or no hash");
   }
+  // Of records that were dropped the last one stays, for its hash.
+  first_revision_ += first_revision_ > 1 ? 1 : 0;
   if (end < snapshot_revision_ || first_revision_ > snapshot_revision_ + 1) {
     return Damaged(absl::StrCat("records ", first_revision_, " to ", end,
                                 " do not continue the snapshot after ", snapshot_revision_));
@@ -256,7 +258,7 @@ absl::Status DatabaseJournal::PutSnapshot(const JournalSnapshot& snapshot) {
   batch.DeleteRange(Family::kJournal, "s", ChunkPrefix(snapshot.revision));
   const int64_t first = std::max(first_revision_, snapshot.revision + 1 - options_.tail_records);
   if (first > first_revision_) {
-    batch.DeleteRange(Family::kJournal, RecordKey(first_revision_), RecordKey(first));
+    batch.DeleteRange(Family::kJournal, RecordKey(first_revision_ - 1), RecordKey(first - 1));
   }
   CVT_RETURN_IF_ERROR(database_.rocks().Write(batch.rows()));
   first_revision_ = first;

@@ -56,7 +56,7 @@ class DatabaseJournal : public Journal {
 
   Database& database_;
   const DatabaseJournalOptions options_;
-  int64_t first_revision_ = 1;  // of the records that are still there
+  int64_t first_revision_ = 1;  // of the records that can be replayed
   int64_t last_revision_ = 0;
   int64_t snapshot_revision_ = 0;  // 0: there is none
   ChainHash last_chain_ = {};

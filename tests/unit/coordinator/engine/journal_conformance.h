@@ -13,7 +13,7 @@
 // What every Journal must do. An implementation derives JournalHarness, and instantiates:
 //
 //   INSTANTIATE_TEST_SUITE_P(InMemory, JournalConformanceTest,
-//                            testing::Values(&MakeInMemoryHarness));
+//                            ::testing::Values(&MakeInMemoryHarness));
 namespace cvtrain::coordinator {
 
 // One journal that can be closed and opened again, keeping what is durable.
@@ -28,7 +28,7 @@ class JournalHarness {
 };
 
 class JournalConformanceTest
-    : public testing::TestWithParam<std::unique_ptr<JournalHarness> (*)()> {
+    : public ::testing::TestWithParam<std::unique_ptr<JournalHarness> (*)()> {
  protected:
   Journal& journal() { return harness_->journal(); }
   void Reopen() { harness_->Reopen(); }
@@ -68,16 +68,16 @@ TEST_P(JournalConformanceTest, BeginsEmpty) {
   EXPECT_EQ(journal().last_revision(), 0);
   EXPECT_EQ(journal().cluster_id().size(), 36u);
   EXPECT_EQ(journal().LoadSnapshot().value(), std::nullopt);
-  EXPECT_THAT(Replayed(0).value(), testing::IsEmpty());
+  EXPECT_THAT(Replayed(0).value(), ::testing::IsEmpty());
 }
 
 TEST_P(JournalConformanceTest, ReplaysWhatWasAppendedInOrder) {
   ASSERT_TRUE(Append(3).ok());
   ASSERT_TRUE(Append(1).ok());
   EXPECT_EQ(journal().last_revision(), 4);
-  EXPECT_THAT(Replayed(0).value(), testing::ElementsAre(1, 2, 3, 4));
-  EXPECT_THAT(Replayed(2).value(), testing::ElementsAre(3, 4));
-  EXPECT_THAT(Replayed(4).value(), testing::IsEmpty());
+  EXPECT_THAT(Replayed(0).value(), ::testing::ElementsAre(1, 2, 3, 4));
+  EXPECT_THAT(Replayed(2).value(), ::testing::ElementsAre(3, 4));
+  EXPECT_THAT(Replayed(4).value(), ::testing::IsEmpty());
 }
 
 TEST_P(JournalConformanceTest, KeepsRecordsAndIdentityWhenReopened) {
@@ -87,7 +87,7 @@ TEST_P(JournalConformanceTest, KeepsRecordsAndIdentityWhenReopened) {
   EXPECT_EQ(journal().cluster_id(), cluster_id);
   EXPECT_EQ(journal().last_revision(), 5);
   ASSERT_TRUE(Append(1).ok());
-  EXPECT_THAT(Replayed(0).value(), testing::ElementsAre(1, 2, 3, 4, 5, 6));
+  EXPECT_THAT(Replayed(0).value(), ::testing::ElementsAre(1, 2, 3, 4, 5, 6));
 }
 
 TEST_P(JournalConformanceTest, AppendingNothingChangesNothing) {
@@ -125,8 +125,8 @@ TEST_P(JournalConformanceTest, KeepsTheNewestSnapshotAndAShortTail) {
     ASSERT_TRUE(snapshot.ok() && snapshot->has_value());
     EXPECT_EQ((*snapshot)->revision, 8);
     EXPECT_EQ((*snapshot)->bytes, "state 8");
-    EXPECT_THAT(Replayed(8).value(), testing::ElementsAre(9, 10));
-    EXPECT_THAT(Replayed(5).value(), testing::ElementsAre(6, 7, 8, 9, 10));
+    EXPECT_THAT(Replayed(8).value(), ::testing::ElementsAre(9, 10));
+    EXPECT_THAT(Replayed(5).value(), ::testing::ElementsAre(6, 7, 8, 9, 10));
     EXPECT_EQ(Replayed(4).status().code(), absl::StatusCode::kNotFound);
     Reopen();
   }
@@ -140,7 +140,7 @@ TEST_P(JournalConformanceTest, SnapshotOfTheLastRevisionIsAllThatIsNeeded) {
   EXPECT_EQ(journal().last_revision(), 6);
   EXPECT_EQ(journal().LoadSnapshot().value()->bytes, "");
   ASSERT_TRUE(Append(1).ok());
-  EXPECT_THAT(Replayed(6).value(), testing::ElementsAre(7));
+  EXPECT_THAT(Replayed(6).value(), ::testing::ElementsAre(7));
 }
 
 TEST_P(JournalConformanceTest, StoresALargeSnapshotWhole) {
