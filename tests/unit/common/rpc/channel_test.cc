@@ -39,7 +39,7 @@ TEST(AddressTest, RefusesAHostWithoutAPort) {
 }
 
 TEST(ChannelTest, NamesTheTlsFileThatIsMissing) {
-  MemoryFileSystem files;
+  InMemoryFileSystem files;
 
   const auto channel = OpenChannel("gpu-a:7421", kTls, files);
 
@@ -48,7 +48,7 @@ TEST(ChannelTest, NamesTheTlsFileThatIsMissing) {
 }
 
 TEST(ChannelTest, OpensALocalSocketBeforeAnybodyListens) {
-  MemoryFileSystem files;
+  InMemoryFileSystem files;
 
   const auto channel = OpenChannel(kSocket, {}, files);
 

@@ -1,0 +1,68 @@
+#include <gmock/gmock.h>
+
+#include <string>
+
+#include "common/crc32c.h"
+#include "common/random.h"
+#include "common/sha256.h"
+
+namespace cvtrain {
+namespace {
+
+// RFC 3720, B.4, and the check value of the CRC catalogue.
+TEST(Crc32cTest, GivesTheKnownAnswers) {
+  EXPECT_EQ(Crc32c(""), 0u);
+  EXPECT_EQ(Crc32c("123456789"), 0xe3069283u);
+  EXPECT_EQ(Crc32c(std::string(32, '\0')), 0x8a9136aau);
+  EXPECT_EQ(Crc32c(std::string(32, '\xff')), 0x62a8ab43u);
+  std::string ascending;
+  for (int i = 0; i < 32; ++i) ascending.push_back(static_cast<char>(i));
+  EXPECT_EQ(Crc32c(ascending), 0x46dd794eu);
+}
+
+TEST(Crc32cTest, ExtendsAtEverySplit) {
+  const std::string data = "the quick brown fox jumps over the lazy dog";
+  for (size_t cut = 0; cut <= data.size(); ++cut) {
+    const absl::string_view view = data;
+    EXPECT_EQ(ExtendCrc32c(Crc32c(view.substr(0, cut)), view.substr(cut)), Crc32c(data));
+  }
+}
+
+TEST(Crc32cTest, InstructionAndTablesAgree) {
+  KeyedStream stream("crc", {1});
+  std::string data;
+  for (int i = 0; i < 300; ++i) {
+    EXPECT_EQ(ExtendCrc32c(7, data), internal::ExtendCrc32cPortable(7, data)) << i;
+    data.push_back(static_cast<char>(stream.NextU32()));
+  }
+}
+
+TEST(Crc32cTest, SeesEveryFlippedBit) {
+  std::string data(64, 'a');
+  const uint32_t good = Crc32c(data);
+  for (size_t bit = 0; bit < 8 * data.size(); ++bit) {
+    data[bit / 8] = static_cast<char>(data[bit / 8] ^ (1 << (bit % 8)));
+    EXPECT_NE(Crc32c(data), good);
+    data[bit / 8] = static_cast<char>(data[bit / 8] ^ (1 << (bit % 8)));
+  }
+}
+
+// FIPS 180-2, appendix B.
+TEST(Sha256Test, GivesTheKnownAnswers) {
+  EXPECT_EQ(Sha256Hex(""), "e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855");
+  EXPECT_EQ(Sha256Hex("abc"), "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad");
+  EXPECT_EQ(Sha256Hex("abcdbcdecdefdefgefghfghighijhijkijkljklmklmnlmnomnopnopq"),
+            "248d6a61d20638b8e5c026930c3e6039a33ce45964ff2167f6ecedd419db06c1");
+}
+
+TEST(Sha256Test, TakesBytesInPiecesAndStartsAgain) {
+  Sha256 sha256;
+  sha256.Update("ab");
+  sha256.Update("");
+  sha256.Update("c");
+  EXPECT_EQ(sha256.Finish(), Sha256Of("abc"));
+  EXPECT_EQ(sha256.Finish(), Sha256Of(""));
+}
+
+}  // namespace
+}  // namespace cvtrain
