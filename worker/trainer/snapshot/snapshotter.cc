@@ -15,6 +15,7 @@ namespace {
 // A checkpoint that cannot be handed over for so long never will be: the agent keeps two on its
 // disk while the coordinator is away.
 constexpr absl::Duration kReleaseTimeout = absl::Hours(1);
+constexpr absl::Duration kPollInterval = absl::Milliseconds(100);
 
 }  // namespace
 
@@ -35,7 +36,11 @@ Snapshotter::Snapshotter(formats::CheckpointLayout layout, std::vector<SnapshotT
     : layout_(std::move(layout)),
       tensors_(std::move(tensors)),
       sink_(sink),
-      maker_("cvt-snapshot", [this](StopToken) { MakeBuffers(); }) {}
+      maker_("cvt-snapshot", [this](StopToken) { MakeBuffers(); }) {
+  sink_.SetReleaseHandler([this](int32_t buffer, int64_t step) { Released(buffer, step); });
+}
+
+Snapshotter::~Snapshotter() { sink_.SetReleaseHandler(nullptr); }
 
 void Snapshotter::MakeBuffers() {
   std::array<SharedMemory, 2> memories;
@@ -54,7 +59,8 @@ void Snapshotter::MakeBuffers() {
   made_ = Annotate(status, "making checkpoint buffers");
 }
 
-absl::StatusOr<std::optional<int32_t>> Snapshotter::Acquire(WhenBusy when_busy) {
+absl::StatusOr<std::optional<int32_t>> Snapshotter::Acquire(WhenBusy when_busy,
+                                                            absl::FunctionRef<bool()> gives_up) {
   const auto free_buffer = [this]() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_) -> std::optional<int32_t> {
     for (int32_t i = 0; i < 2; ++i) {
       if (!buffers_[static_cast<size_t>(i)].taken_by_step.has_value()) return i;
@@ -62,23 +68,27 @@ absl::StatusOr<std::optional<int32_t>> Snapshotter::Acquire(WhenBusy when_busy) 
     return std::nullopt;
   };
   const auto ready = [&]() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_) {
-    return cancelled_ || (made_.has_value() && (!made_->ok() || when_busy == WhenBusy::kSkip ||
-                                                free_buffer().has_value()));
+    return made_.has_value() &&
+           (!made_->ok() || when_busy == WhenBusy::kSkip || free_buffer().has_value());
   };
-  absl::MutexLock lock(&mu_);
-  if (!mu_.AwaitWithTimeout(absl::Condition(&ready), kReleaseTimeout)) {
-    return DeadlineExceeded(
-        Reason::kDeadline, absl::StrCat("waiting for a checkpoint buffer: neither was released in ",
-                                        absl::FormatDuration(kReleaseTimeout)));
+  for (absl::Duration waited; waited < kReleaseTimeout; waited += kPollInterval) {
+    {
+      absl::MutexLock lock(&mu_);
+      if (mu_.AwaitWithTimeout(absl::Condition(&ready), kPollInterval)) {
+        CVT_RETURN_IF_ERROR(*made_);
+        return free_buffer();
+      }
+    }
+    if (gives_up()) return Cancelled(Reason::kStopping, "the attempt was stopped");
   }
-  if (cancelled_) return Cancelled(Reason::kStopping, "the attempt has ended");
-  CVT_RETURN_IF_ERROR(*made_);
-  return free_buffer();
+  return DeadlineExceeded(Reason::kDeadline,
+                          absl::StrCat("waiting for a checkpoint buffer: neither was released in ",
+                                       absl::FormatDuration(kReleaseTimeout)));
 }
 
 absl::StatusOr<bool> Snapshotter::Save(const formats::CheckpointManifest& manifest,
-                                       WhenBusy when_busy) {
-  CVT_ASSIGN_OR_RETURN(const std::optional<int32_t> number, Acquire(when_busy));
+                                       WhenBusy when_busy, absl::FunctionRef<bool()> gives_up) {
+  CVT_ASSIGN_OR_RETURN(const std::optional<int32_t> number, Acquire(when_busy, gives_up));
   if (!number.has_value()) return false;
 
   // Only this thread takes buffers, so one that is free stays so without the lock.
@@ -127,11 +137,6 @@ void Snapshotter::Released(int32_t buffer, int64_t step) {
   if (buffer < 0 || buffer >= 2) return;
   std::optional<int64_t>& taken_by = buffers_[static_cast<size_t>(buffer)].taken_by_step;
   if (taken_by == step) taken_by.reset();
-}
-
-void Snapshotter::Cancel() {
-  absl::MutexLock lock(&mu_);
-  cancelled_ = true;
 }
 
 }  // namespace cvtrain::trainer

@@ -3,12 +3,14 @@
 
 #include <array>
 #include <cstdint>
+#include <functional>
 #include <memory>
 #include <optional>
 #include <string>
 #include <vector>
 
 #include "absl/base/thread_annotations.h"
+#include "absl/functional/function_ref.h"
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
 #include "absl/synchronization/mutex.h"
@@ -36,6 +38,10 @@ class CheckpointSink {
   };
   // What was reported before arrives before. UNAVAILABLE (PEER_GONE).
   virtual absl::Status SendCheckpoint(const Notice& notice) = 0;
+
+  // Who hears that a buffer is free again: called with (buffer, step), on a thread of the sink's.
+  // Replaces the one before, which is not running any more when this returns. Empty: nobody.
+  virtual void SetReleaseHandler(std::function<void(int32_t, int64_t)> handler) = 0;
 };
 
 // Takes checkpoints without waiting for where they go.
@@ -47,7 +53,7 @@ class CheckpointSink {
 //   free -----------------> full ------------------> taken --------------> free
 //
 // The copy is the whole stall, and it is complete before Save() returns, so the optimizer may
-// change the tensors at once. Save() is called by the training thread; Released() by any.
+// change the tensors at once. Save() is called by one thread, the training loop's.
 class Snapshotter {
  public:
   // `tensors`: what checkpoints hold; they stay the same for the attempt. `sink` must outlive
@@ -56,7 +62,7 @@ class Snapshotter {
                                                              CheckpointSink& sink);
 
   // Waits for the thread that makes the buffers; not for the sink, which has its own descriptors.
-  ~Snapshotter() = default;
+  ~Snapshotter();
 
   enum class WhenBusy {
     kSkip,  // a periodic checkpoint: the caller tries again at a later step, with newer state
@@ -64,20 +70,15 @@ class Snapshotter {
   };
 
   // Copies the tensors and hands them over with `manifest`, which has everything but `tensors`.
-  // Returns false, and does nothing, if both buffers are taken and `when_busy` is kSkip.
+  // Returns false, and does nothing, if both buffers are taken and `when_busy` is kSkip. While it
+  // waits, it asks `gives_up` ten times a second.
   //
   // RESOURCE_EXHAUSTED (LIMIT_EXCEEDED)  no shared memory for the buffers
   // DEADLINE_EXCEEDED (DEADLINE)         kWait, and no buffer was released in an hour
-  // CANCELLED (STOPPING)                 Cancel() was called
+  // CANCELLED (STOPPING)                 `gives_up` said so
   // UNAVAILABLE (PEER_GONE)              the sink is gone
-  absl::StatusOr<bool> Save(const formats::CheckpointManifest& manifest, WhenBusy when_busy);
-
-  // The sink is done with `buffer`, which holds the checkpoint of `step`. A release of anything
-  // else, such as one of an earlier attempt, is ignored.
-  void Released(int32_t buffer, int64_t step) ABSL_LOCKS_EXCLUDED(mu_);
-
-  // Makes a waiting Save() return. Thread-safe.
-  void Cancel() ABSL_LOCKS_EXCLUDED(mu_);
+  absl::StatusOr<bool> Save(const formats::CheckpointManifest& manifest, WhenBusy when_busy,
+                            absl::FunctionRef<bool()> gives_up);
 
   // Bytes of one checkpoint.
   int64_t checkpoint_bytes() const { return layout_.file_bytes(); }
@@ -93,8 +94,13 @@ class Snapshotter {
               CheckpointSink& sink);
 
   void MakeBuffers() ABSL_LOCKS_EXCLUDED(mu_);
+  // The sink is done with `buffer`, which holds the checkpoint of `step`. A release of anything
+  // else, such as one of an earlier attempt, is ignored.
+  void Released(int32_t buffer, int64_t step) ABSL_LOCKS_EXCLUDED(mu_);
   // The number of a free buffer; nothing if both are taken and `when_busy` is kSkip.
-  absl::StatusOr<std::optional<int32_t>> Acquire(WhenBusy when_busy) ABSL_LOCKS_EXCLUDED(mu_);
+  absl::StatusOr<std::optional<int32_t>> Acquire(WhenBusy when_busy,
+                                                 absl::FunctionRef<bool()> gives_up)
+      ABSL_LOCKS_EXCLUDED(mu_);
   absl::Status Fill(const formats::CheckpointManifest& manifest, absl::Span<char> file) const;
 
   // Constant after construction.
@@ -105,7 +111,6 @@ class Snapshotter {
   absl::Mutex mu_;
   // Set when the buffers are there, or why they are not.
   std::optional<absl::Status> made_ ABSL_GUARDED_BY(mu_);
-  bool cancelled_ ABSL_GUARDED_BY(mu_) = false;
   std::array<Buffer, 2> buffers_ ABSL_GUARDED_BY(mu_);
 
   Thread maker_;  // last: it uses the members above

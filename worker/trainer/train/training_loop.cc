@@ -1,0 +1,266 @@
+#include "worker/trainer/train/training_loop.h"
+
+#include <algorithm>
+#include <cmath>
+#include <map>
+#include <utility>
+
+#include "absl/strings/str_cat.h"
+#include "common/errors.h"
+#include "common/status_macros.h"
+#include "plan/curriculum/forecast.h"
+#include "plan/network/cost.h"
+#include "plan/recipe/resolve.h"
+#include "worker/trainer/snapshot/restore.h"
+#include "worker/trainer/train/evaluator.h"
+#include "worker/trainer/train/guard.h"
+#include "worker/trainer/train/manifest.h"
+
+namespace cvtrain::trainer {
+namespace {
+
+// Pictures of a split; 0 if the data set has no such split.
+int64_t ImagesOf(const cvtrain::v1::DatasetVersion& dataset, const std::string& split) {
+  for (const cvtrain::v1::Split& one : dataset.splits()) {
+    if (one.name() == split) return one.images();
+  }
+  return 0;
+}
+
+double Median(std::vector<float> values) {
+  if (values.empty()) return 0;
+  const auto middle = values.begin() + static_cast<std::ptrdiff_t>(values.size() / 2);
+  std::nth_element(values.begin(), middle, values.end());
+  return *middle;
+}
+
+double Mean(const std::vector<float>& values) {
+  double sum = 0;
+  for (float value : values) sum += value;
+  return values.empty() ? 0 : sum / static_cast<double>(values.size());
+}
+
+}  // namespace
+
+TrainingLoop::TrainingLoop(const v1::Start& start, const AttemptServices& services)
+    : start_(start), recipe_(start.recipe()), services_(services), reports_(start.rank() == 0) {}
+
+TrainingLoop::~TrainingLoop() = default;
+
+absl::Status TrainingLoop::Run(const UniqueFd& checkpoint) {
+  CVT_RETURN_IF_ERROR(Guard("preparing the attempt", [&] { return Prepare(checkpoint); }));
+  return Guard("training", [&] { return Train(); });
+}
+
+absl::Status TrainingLoop::Prepare(const UniqueFd& checkpoint) {
+  if (start_.plan_version() != plan::kPlanVersion) {
+    return FailedPrecondition(
+        Reason::kPlanVersionMismatch,
+        absl::StrCat("the trial began under plan version ", start_.plan_version(),
+                     ", this program has ", plan::kPlanVersion));
+  }
+  CVT_ASSIGN_OR_RETURN(
+      plan_, plan::PlanTrial(recipe_,
+                             {.images = ImagesOf(start_.dataset(), recipe_.dataset().train_split()),
+                              .logical_ranks = start_.logical_ranks()}));
+  CVT_ASSIGN_OR_RETURN(rates_, plan::LearningRateSchedule::Create(recipe_, *plan_));
+  if (recipe_.augmentation().has_range_augment()) {
+    CVT_ASSIGN_OR_RETURN(targets_, plan::PsnrTargetTable::Create(recipe_));
+  }
+  share_ = LogicalShareOf(start_.rank(), start_.world_size(), start_.logical_ranks());
+  // Decoding begins while the network is made.
+  CVT_ASSIGN_OR_RETURN(source_, services_.batch_sources({.recipe = recipe_,
+                                                         .dataset = start_.dataset(),
+                                                         .plan = *plan_,
+                                                         .share = share_,
+                                                         .rank = start_.rank(),
+                                                         .world_size = start_.world_size()}));
+  CVT_RETURN_IF_ERROR(source_->StartTraining(start_.has_resume() ? start_.resume().step() : 0));
+
+  ProcessGroup::Options group = {.rank = start_.rank(), .world_size = start_.world_size()};
+  if (!start_.collective_address().empty()) group.address = start_.collective_address();
+  group_ = ProcessGroup::Create(group, services_.store);
+  CVT_ASSIGN_OR_RETURN(learner_, Learner::Create(recipe_, start_.logical_ranks(), *group_));
+
+  const std::vector<SnapshotTensor> states = learner_->States();
+  ProgressMeter::Axes axes;
+  if (start_.has_resume()) {
+    CVT_ASSIGN_OR_RETURN(
+        const storage::v1::CheckpointManifest manifest,
+        Restore(checkpoint, start_.resume().size_bytes(), ExpectationOf(start_), states));
+    step_ = manifest.step();
+    CVT_ASSIGN_OR_RETURN(digest_, plan::SampleDigest::FromHex(manifest.sample_digest()));
+    axes = {.samples = manifest.samples(),
+            .flops = manifest.flops(),
+            .wall_time = absl::Seconds(manifest.wall_time_seconds())};
+    saved_step_ = step_;
+  }
+  if (reports_) {
+    CVT_ASSIGN_OR_RETURN(snapshotter_, Snapshotter::Create(states, services_.checkpoints));
+  }
+  CVT_ASSIGN_OR_RETURN(const auto stages,
+                       plan::ForecastStages(*plan_, learner_->network().description()));
+  double flops_total = 0;
+  for (const cvtrain::v1::PlannedStage& stage : stages) flops_total += stage.flops();
+  meter_.emplace(axes, flops_total);
+  return absl::OkStatus();
+}
+
+absl::Status TrainingLoop::Train() {
+  if (reports_) {
+    session::v1::Fact fact;
+    fact.mutable_started()->set_start_step(step_);
+    services_.host.ReportFact(std::move(fact));
+  }
+  while (step_ < plan_->step_total()) {
+    CVT_RETURN_IF_ERROR(Step());
+    if (EndsEpoch()) CVT_RETURN_IF_ERROR(FinishEpoch());
+    if (stopped_with_ != cvtrain::v1::CAUSE_UNSPECIFIED && step_ < plan_->step_total()) {
+      ReportStage();
+      CVT_RETURN_IF_ERROR(Save(Snapshotter::WhenBusy::kWait));
+      return Cancelled(Reason::kStopping, absl::StrCat("stopped after step ", step_));
+    }
+    CVT_RETURN_IF_ERROR(SaveIfDue());
+  }
+  return Save(Snapshotter::WhenBusy::kWait);
+}
+
+void TrainingLoop::EnterEpoch(int32_t number) {
+  epoch_.emplace(Epoch{.number = number,
+                       .steps = plan_->EpochSteps(number),
+                       .order = plan::SampleOrder(*plan_, number),
+                       .target_mse = targets_.has_value() ? targets_->MseAt(number) : 0});
+}
+
+absl::Status TrainingLoop::Step() {
+  if (services_.host.stop_request().mode == StopRequest::Mode::kNow) {
+    stopped_with_ = services_.host.stop_request().cause;
+    return Cancelled(Reason::kStopping, absl::StrCat("stopped at step ", step_));
+  }
+  const absl::Duration begin = services_.clock.SteadyNow();
+  const plan::StepPosition position = plan_->PositionOf(step_);
+  if (!epoch_.has_value() || epoch_->number != position.epoch) EnterEpoch(position.epoch);
+  const plan::PlannedStep& planned = epoch_->steps[static_cast<size_t>(position.step_in_epoch)];
+
+  CVT_ASSIGN_OR_RETURN(StepSums sums, AccumulateStep(position));
+  learner_->FinishStep(rates_->At(position.epoch, step_));
+  stopped_with_ = AgreeOnStep(*group_, services_.host.stop_request(), sums);
+  digest_.Fold(*plan_, epoch_->order, position, planned);
+
+  const double loss = sums.task_loss + sums.augment_loss;
+  if (!std::isfinite(loss)) {
+    return FailedPrecondition(Reason::kDiverged,
+                              absl::StrCat("the loss of step ", step_, " (epoch ", position.epoch,
+                                           ") is not a number; the last one was ", last_loss_,
+                                           "; a lower learning rate or a longer warm-up may help"));
+  }
+  last_loss_ = loss;
+  const absl::Duration duration = services_.clock.SteadyNow() - begin;
+  ReportStep(position, planned, sums, duration);
+  ++step_;
+  ReportProgress(planned.scale);
+  return absl::OkStatus();
+}
+
+absl::StatusOr<StepSums> TrainingLoop::AccumulateStep(const plan::StepPosition& position) {
+  const absl::Duration stall_before = source_->training_stall();
+  const int64_t replaced_before = source_->replaced_samples();
+  const double weight = 1.0 / start_.logical_ranks();
+  StepSums sums;
+  std::vector<float> mse;
+  learner_->BeginStep();
+  for (int32_t i = 0; i < share_.count; ++i) {
+    CVT_ASSIGN_OR_RETURN(const Batch batch, source_->NextTraining());
+    const plan::RankStepKey key = {.seed = plan_->seed(),
+                                   .epoch = position.epoch,
+                                   .step_in_epoch = position.step_in_epoch,
+                                   .logical_rank = share_.first + i};
+    const Learner::MicroBatchLoss loss =
+        learner_->Accumulate(batch, key, epoch_->target_mse, i + 1 == share_.count);
+    sums.task_loss += weight * loss.task;
+    sums.augment_loss += weight * loss.augment;
+    sums.mse_mean += weight * Mean(loss.mse);
+    mse.insert(mse.end(), loss.mse.begin(), loss.mse.end());
+  }
+  sums.mse_median = Median(std::move(mse));
+  sums.stall_seconds = absl::ToDoubleSeconds(source_->training_stall() - stall_before);
+  sums.replaced_samples = static_cast<double>(source_->replaced_samples() - replaced_before);
+  return sums;
+}
+
+absl::Status TrainingLoop::FinishEpoch() {
+  const int32_t epochs_done = epoch_->number + 1;
+  if (EvaluationIsDue(epochs_done)) CVT_RETURN_IF_ERROR(Evaluate());
+  ReportRanges();
+  if (epochs_done == plan_->curriculum().StageOf(epoch_->number).to_epoch) ReportStage();
+  return absl::OkStatus();
+}
+
+absl::Status TrainingLoop::Evaluate() {
+  const absl::Duration begin = services_.clock.SteadyNow();
+  Evaluator evaluator(recipe_.evaluation(), *learner_, *group_, services_.host);
+  CVT_ASSIGN_OR_RETURN(const auto metrics, evaluator.Evaluate(*source_));
+  meter_->AddOther(services_.clock.SteadyNow() - begin);
+  for (const auto& [name, value] : metrics) {
+    if (!std::isfinite(value)) {
+      return FailedPrecondition(Reason::kDiverged,
+                                absl::StrCat(name, " after step ", step_,
+                                             " is not a number; a lower "
+                                             "learning rate or a longer warm-up may help"));
+    }
+  }
+  ReportEvaluation(metrics);
+  return absl::OkStatus();
+}
+
+bool TrainingLoop::EndsEpoch() const { return step_ == plan_->FirstStepOf(epoch_->number + 1); }
+
+bool TrainingLoop::EvaluationIsDue(int32_t epochs_done) const {
+  return epochs_done == plan_->epochs() ||
+         epochs_done % std::max(recipe_.evaluation().every_epochs(), 1) == 0;
+}
+
+absl::Status TrainingLoop::SaveIfDue() {
+  const cvtrain::v1::CheckpointInterval& every = recipe_.checkpoint().every();
+  const int32_t epochs_done = epoch_->number + 1;
+  const bool due = every.steps() > 0
+                       ? step_ % every.steps() == 0
+                       : EndsEpoch() && epochs_done % std::max(every.epochs(), 1) == 0;
+  // One that found no buffer is made up for as soon as there is one, from newer state.
+  if (!due && !save_overdue_) return absl::OkStatus();
+  return Save(Snapshotter::WhenBusy::kSkip);
+}
+
+absl::Status TrainingLoop::Save(Snapshotter::WhenBusy when_busy) {
+  if (snapshotter_ == nullptr || saved_step_ == step_) return absl::OkStatus();
+  const absl::Duration begin = services_.clock.SteadyNow();
+  const plan::StepPosition position = plan_->PositionOf(step_);
+  storage::v1::CheckpointManifest manifest = ManifestOf(start_);
+  manifest.set_step(step_);
+  manifest.set_epoch(position.epoch);
+  manifest.set_step_in_epoch(position.step_in_epoch);
+  manifest.set_stage(plan_->curriculum().StageOf(position.epoch).index);
+  manifest.set_samples(meter_->axes().samples);
+  manifest.set_flops(meter_->axes().flops);
+  manifest.set_wall_time_seconds(absl::ToDoubleSeconds(meter_->axes().wall_time));
+  manifest.set_sample_digest(digest_.Hex());
+  CVT_ASSIGN_OR_RETURN(const bool saved, snapshotter_->Save(manifest, when_busy, [this] {
+    return services_.host.stop_request().mode == StopRequest::Mode::kNow;
+  }));
+  save_overdue_ = !saved;
+  if (saved) saved_step_ = step_;
+  meter_->AddOther(services_.clock.SteadyNow() - begin);
+  return absl::OkStatus();
+}
+
+double TrainingLoop::FlopsOf(const plan::Scale& scale) {
+  const auto [known, inserted] = image_flops_.try_emplace(scale, 0);
+  if (inserted) {
+    const auto forward = plan::ForwardFlops(learner_->network().description(),
+                                            {.height = scale.height, .width = scale.width});
+    known->second = plan::kTrainingFlopsFactor * forward.value_or(0);
+  }
+  return known->second * static_cast<double>(ImagesOfStep(scale));
+}
+
+}  // namespace cvtrain::trainer

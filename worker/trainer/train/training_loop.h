@@ -1,0 +1,130 @@
+#ifndef CVTRAIN_WORKER_TRAINER_TRAIN_TRAINING_LOOP_H_
+#define CVTRAIN_WORKER_TRAINER_TRAIN_TRAINING_LOOP_H_
+
+#include <cstdint>
+#include <map>
+#include <memory>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "absl/status/status.h"
+#include "absl/status/statusor.h"
+#include "absl/time/time.h"
+#include "common/unique_fd.h"
+#include "cvtrain/trainer/v1/trainer.pb.h"
+#include "plan/curriculum/learning_rate.h"
+#include "plan/curriculum/psnr_target.h"
+#include "plan/curriculum/sample_order.h"
+#include "plan/curriculum/trial_plan.h"
+#include "worker/trainer/collective/process_group.h"
+#include "worker/trainer/data/batch_source.h"
+#include "worker/trainer/snapshot/snapshotter.h"
+#include "worker/trainer/train/attempt.h"
+#include "worker/trainer/train/learner.h"
+#include "worker/trainer/train/progress_meter.h"
+#include "worker/trainer/train/step_agreement.h"
+
+namespace cvtrain::trainer {
+
+// One rank of an attempt at a classification trial:
+//
+//   restore or draw the start
+//   for each step: its batches, forward and backward of each logical rank, the update;
+//                  the ranks agree whether to go on; rank 0 reports
+//     at the end of an epoch   evaluation where it is due, then the learned ranges
+//     at the end of a stage    what it took (a fact)
+//     where the policy says    a checkpoint, by rank 0; never waits for a buffer
+//     when a stop was asked    a checkpoint, then the end
+//   after the last step: a checkpoint, which waits for a buffer
+//
+// Evaluations come before the checkpoint of the same step, so a trial that goes on from it has
+// reported them. Everything random comes from plan/curriculum's keys, so an attempt that goes on
+// from a checkpoint continues as if it had not been interrupted, to the bit at the same ranks,
+// threads and instruction set.
+//
+// Thread-compatible. Run() is guarded: nothing is thrown.
+class TrainingLoop {
+ public:
+  // `start` and `services` must outlive this.
+  TrainingLoop(const v1::Start& start, const AttemptServices& services);
+  ~TrainingLoop();
+
+  // Runs to the end, whatever it is. Returns OK when the last step is done and its checkpoint is
+  // handed over; CANCELLED (STOPPING) when it ended because of a stop request, see stopped();
+  // FAILED_PRECONDITION (DIVERGED) if a loss is not a number; errors of the parts.
+  absl::Status Run(const UniqueFd& checkpoint);
+
+  int64_t step() const { return step_; }
+  std::string sample_digest() const { return digest_.Hex(); }
+  // What the ranks agreed to stop with; unspecified if they did not.
+  cvtrain::v1::Cause stopped_with() const { return stopped_with_; }
+
+ private:
+  // What belongs to the epoch under way.
+  struct Epoch {
+    int32_t number = 0;
+    std::vector<plan::PlannedStep> steps;
+    plan::SampleOrder order;
+    double target_mse = 0;
+  };
+  // What StageMeasured counts.
+  struct StageTotals {
+    int64_t steps = 0;
+    int64_t images = 0;
+    absl::Duration duration;
+  };
+
+  absl::Status Prepare(const UniqueFd& checkpoint);
+  absl::Status Train();
+  void EnterEpoch(int32_t number);
+  absl::Status Step();
+  absl::StatusOr<StepSums> AccumulateStep(const plan::StepPosition& position);
+  absl::Status FinishEpoch();
+  absl::Status Evaluate();
+  absl::Status SaveIfDue();
+  absl::Status Save(Snapshotter::WhenBusy when_busy);
+
+  double FlopsOf(const plan::Scale& scale);  // of a step, all ranks
+  bool EndsEpoch() const;
+  bool EvaluationIsDue(int32_t epochs_done) const;
+  int64_t ImagesOfStep(const plan::Scale& scale) const;  // all ranks
+
+  void ReportStep(const plan::StepPosition& position, const plan::PlannedStep& planned,
+                  const StepSums& sums, absl::Duration duration);
+  void ReportProgress(const plan::Scale& scale);
+  void ReportEvaluation(const std::map<std::string, double>& metrics);
+  void ReportRanges();
+  void ReportStage();
+  void Point(absl::string_view metric, double value);
+
+  const v1::Start& start_;
+  const cvtrain::v1::Recipe& recipe_;
+  const AttemptServices& services_;
+  const bool reports_;  // rank 0
+
+  // Made by Prepare(), in this order; the source and the reducer refer to what is above them.
+  std::optional<plan::TrialPlan> plan_;
+  std::optional<plan::LearningRateSchedule> rates_;
+  std::optional<plan::PsnrTargetTable> targets_;
+  LogicalShare share_;
+  std::unique_ptr<ProcessGroup> group_;
+  std::unique_ptr<Learner> learner_;
+  std::unique_ptr<BatchSource> source_;
+  std::unique_ptr<Snapshotter> snapshotter_;  // rank 0 only
+  std::optional<ProgressMeter> meter_;
+
+  int64_t step_ = 0;  // steps done
+  plan::SampleDigest digest_;
+  std::optional<Epoch> epoch_;
+  StageTotals stage_;
+  std::map<plan::Scale, double> image_flops_;  // a training step's, per image; filled as needed
+  int64_t saved_step_ = -1;
+  bool save_overdue_ = false;  // both buffers were taken when it was due
+  double last_loss_ = 0;
+  cvtrain::v1::Cause stopped_with_ = cvtrain::v1::CAUSE_UNSPECIFIED;
+};
+
+}  // namespace cvtrain::trainer
+
+#endif  // CVTRAIN_WORKER_TRAINER_TRAIN_TRAINING_LOOP_H_

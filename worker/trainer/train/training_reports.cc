@@ -1,0 +1,129 @@
+// What rank 0 says about its training: points of series, facts, progress.
+
+#include <sys/resource.h>
+
+#include <cmath>
+#include <map>
+#include <string>
+#include <utility>
+
+#include "absl/strings/str_cat.h"
+#include "worker/trainer/train/proto_time.h"
+#include "worker/trainer/train/training_loop.h"
+
+namespace cvtrain::trainer {
+namespace {
+
+// Of this process since it began; a process that has served larger trials shows theirs.
+int64_t PeakResidentBytes() {
+  struct rusage usage = {};
+  ::getrusage(RUSAGE_SELF, &usage);
+  return int64_t{usage.ru_maxrss} * 1024;
+}
+
+}  // namespace
+
+// Points carry the number of the step that they tell about, counting from 0, so those of an
+// attempt that goes on from step s begin at s, where those of the attempt before end to count.
+void TrainingLoop::Point(absl::string_view metric, double value) {
+  if (reports_) services_.host.ReportPoint(metric, step_, value);
+}
+
+int64_t TrainingLoop::ImagesOfStep(const plan::Scale& scale) const {
+  return int64_t{scale.batch_size} * start_.logical_ranks();
+}
+
+void TrainingLoop::ReportStep(const plan::StepPosition& position, const plan::PlannedStep& planned,
+                              const StepSums& sums, absl::Duration duration) {
+  const plan::Scale& scale = planned.scale;
+  const int64_t images = ImagesOfStep(scale);
+  meter_->AddStep(images, FlopsOf(scale), duration);
+  ++stage_.steps;
+  stage_.images += images;
+  stage_.duration += duration;
+  if (!reports_) return;
+
+  const double seconds = absl::ToDoubleSeconds(duration);
+  Point("loss", sums.task_loss + sums.augment_loss);
+  Point("loss/task", sums.task_loss);
+  if (targets_.has_value()) {
+    Point("loss/augment", sums.augment_loss);
+    Point("target_mse", epoch_->target_mse);
+    Point("target_psnr", plan::PsnrFromMse(epoch_->target_mse));
+    Point("mse/mean", sums.mse_mean);
+    Point("mse/median", sums.mse_median);
+  }
+  Point("learning_rate", rates_->At(position.epoch, step_));
+  Point("step_seconds", seconds);
+  if (seconds > 0) Point("images_per_second", static_cast<double>(images) / seconds);
+  Point("input_stall_seconds", sums.stall_seconds);
+  if (sums.replaced_samples > 0) Point("replaced_samples", sums.replaced_samples);
+  Point("height", scale.height);
+  Point("width", scale.width);
+  Point("batch_size", static_cast<double>(images));
+  // The axes: what has been spent when the step is done.
+  Point("epoch", position.epoch + static_cast<double>(position.step_in_epoch + 1) /
+                                      static_cast<double>(epoch_->steps.size()));
+  Point("samples", static_cast<double>(meter_->axes().samples));
+  Point("flops", meter_->axes().flops);
+  Point("wall_time", absl::ToDoubleSeconds(meter_->axes().wall_time));
+}
+
+void TrainingLoop::ReportProgress(const plan::Scale& scale) {
+  const plan::StepPosition position = plan_->PositionOf(step_);
+  cvtrain::v1::Progress progress;
+  progress.set_step(step_);
+  progress.set_step_total(plan_->step_total());
+  progress.set_epoch(position.epoch);
+  progress.set_epoch_total(plan_->epochs());
+  progress.set_stage(plan_->curriculum().StageOf(epoch_->number).index);
+  progress.set_stage_total(static_cast<int32_t>(plan_->curriculum().stages().size()));
+  progress.set_height(scale.height);
+  progress.set_width(scale.width);
+  progress.set_images_per_second(meter_->images_per_second());
+  progress.set_loss(last_loss_);
+  progress.set_flops(meter_->axes().flops);
+  *progress.mutable_eta() = ToProto(meter_->eta());
+  services_.host.ReportProgress(progress);
+}
+
+// The step that is told about is the last one done, so that a checkpoint of this moment never
+// makes the points count twice or not at all.
+void TrainingLoop::ReportEvaluation(const std::map<std::string, double>& metrics) {
+  if (!reports_) return;
+  session::v1::Fact fact;
+  cvtrain::v1::EvaluationResult& result = *fact.mutable_evaluation();
+  result.set_step(step_);
+  result.set_epoch(epoch_->number + 1);
+  result.set_stage(plan_->curriculum().StageOf(epoch_->number).index);
+  *result.mutable_time() = ToProto(services_.clock.WallNow());
+  for (const auto& [name, value] : metrics) {
+    (*result.mutable_metrics())[name] = value;
+    services_.host.ReportPoint(name, step_ - 1, value);
+  }
+  services_.host.ReportFact(std::move(fact));
+}
+
+void TrainingLoop::ReportRanges() {
+  if (!reports_ || learner_->augmenter() == nullptr) return;
+  for (const RangeAugmenter::Bounds& bounds : learner_->augmenter()->EffectiveBounds()) {
+    const std::string prefix = absl::StrCat("range_augment/", bounds.operation);
+    services_.host.ReportPoint(prefix + "/low", step_ - 1, bounds.low);
+    services_.host.ReportPoint(prefix + "/high", step_ - 1, bounds.high);
+  }
+}
+
+void TrainingLoop::ReportStage() {
+  const StageTotals totals = std::exchange(stage_, StageTotals());
+  if (!reports_ || totals.steps == 0) return;
+  session::v1::Fact fact;
+  session::v1::StageMeasured& stage = *fact.mutable_stage();
+  stage.set_stage(plan_->curriculum().StageOf(epoch_->number).index);
+  stage.set_steps(totals.steps);
+  *stage.mutable_duration() = ToProto(totals.duration);
+  stage.set_images(totals.images);
+  stage.set_peak_memory_bytes(PeakResidentBytes());
+  services_.host.ReportFact(std::move(fact));
+}
+
+}  // namespace cvtrain::trainer
