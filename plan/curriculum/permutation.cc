@@ -1,5 +1,8 @@
 #include "plan/curriculum/permutation.h"
 
+#include <algorithm>
+#include <cmath>
+
 #include "common/random.h"
 #include "common/status_macros.h"
 
@@ -13,21 +16,23 @@ uint64_t Mix(uint64_t x) {
   return x ^ (x >> 31);
 }
 
-int HalfBitsFor(uint64_t size) {
-  int half_bits = 1;
-  while (half_bits < 31 && (uint64_t{1} << (2 * half_bits)) < size) {
-    ++half_bits;
-  }
-  return half_bits;
+// The smallest base whose two-digit numbers are enough for `size`.
+uint64_t SideFor(uint64_t size) {
+  auto side = static_cast<uint64_t>(std::sqrt(static_cast<double>(size)));
+  while (side * side >= size && side > 0) --side;
+  while (side * side < size) ++side;
+  return std::max<uint64_t>(side, 16);
+}
+
+// A keyed function of one digit to another, both below `side` < 2^32.
+uint64_t Round(uint64_t digit, uint64_t round_key, uint64_t side) {
+  return ((Mix(digit + round_key) >> 32) * side) >> 32;
 }
 
 }  // namespace
 
 Permutation::Permutation(uint64_t size, Key key)
-    : size_(size),
-      half_bits_(HalfBitsFor(size)),
-      half_mask_((uint64_t{1} << half_bits_) - 1),
-      round_keys_{} {
+    : size_(size), side_(SideFor(size)), round_keys_{} {
   CVT_CHECK(size >= 1 && size <= uint64_t{1} << 62) << "size " << size;
   KeyedStream stream("epoch_order/v1", {key.seed, key.epoch});
   for (uint64_t& round_key : round_keys_) {
@@ -54,25 +59,27 @@ uint64_t Permutation::IndexOf(uint64_t value) const {
 }
 
 uint64_t Permutation::Encrypt(uint64_t block) const {
-  uint64_t left = block >> half_bits_;
-  uint64_t right = block & half_mask_;
+  uint64_t left = block / side_;
+  uint64_t right = block % side_;
   for (uint64_t round_key : round_keys_) {
-    const uint64_t next = left ^ (Mix(right + round_key) & half_mask_);
+    uint64_t next = left + Round(right, round_key, side_);
+    if (next >= side_) next -= side_;
     left = right;
     right = next;
   }
-  return (left << half_bits_) | right;
+  return left * side_ + right;
 }
 
 uint64_t Permutation::Decrypt(uint64_t block) const {
-  uint64_t left = block >> half_bits_;
-  uint64_t right = block & half_mask_;
+  uint64_t left = block / side_;
+  uint64_t right = block % side_;
   for (auto key = round_keys_.rbegin(); key != round_keys_.rend(); ++key) {
-    const uint64_t previous = right ^ (Mix(left + *key) & half_mask_);
+    const uint64_t added = Round(left, *key, side_);
+    const uint64_t previous = right >= added ? right - added : right + side_ - added;
     right = left;
     left = previous;
   }
-  return (left << half_bits_) | right;
+  return left * side_ + right;
 }
 
 }  // namespace cvtrain::plan

@@ -9,10 +9,11 @@ namespace cvtrain::plan {
 // A keyed permutation of [0, n), evaluated at an index: the order of an epoch
 // without a list, a buffer or a state, so that resuming is a seek.
 //
-// A Feistel network of six rounds over the smallest even number of bits that
-// holds n - 1, walked along its cycle until the value is below n: less than
-// four evaluations on average. Its output is part of kPlanVersion: trials that
-// run depend on every value of it.
+// A Feistel network of six rounds over pairs of digits to the base `side`, the
+// smallest with side^2 >= n (at least 16: tiny sets would mix badly), walked
+// along its cycle until the value is below n: hardly more than one evaluation
+// on average. Its output is part of kPlanVersion: trials that run depend on
+// every value of it.
 //
 // Immutable.
 class Permutation {
@@ -40,8 +41,7 @@ class Permutation {
   uint64_t Decrypt(uint64_t block) const;
 
   uint64_t size_;
-  int half_bits_;
-  uint64_t half_mask_;
+  uint64_t side_;
   std::array<uint64_t, kRounds> round_keys_;
 };
 
