@@ -82,7 +82,7 @@ class CheckpointLayout {
   // everything but `tensors`, which are the layout's. After it, copy the tensors.
   //
   // Returns RESOURCE_EXHAUSTED (LIMIT_EXCEEDED) if `manifest` does not fit in its room or has too
-  // many states, INVALID_ARGUMENT (FIELD_INVALID) if `file` has another size or a state no name.
+  // many states, INVALID_ARGUMENT (FIELD_INVALID) if `file` has another size or text is no UTF-8.
   // The old content of `file` does not matter.
   absl::Status WriteHeaderAndManifest(CheckpointManifest manifest, absl::Span<char> file) const;
 

@@ -17,6 +17,18 @@
 namespace cvtrain::formats {
 namespace {
 
+// A manifest with other text is written by protobuf, but not read.
+bool IsUtf8(const CheckpointManifest& manifest) {
+  for (const std::string* text :
+       {&manifest.checkpoint(), &manifest.trial(), &manifest.attempt(), &manifest.recipe_digest(),
+        &manifest.dataset_digest(), &manifest.sample_digest(), &manifest.program_version(),
+        &manifest.build_id()}) {
+    if (!IsValidUtf8(*text)) return false;
+  }
+  return std::all_of(manifest.states().begin(), manifest.states().end(),
+                     [](const auto& state) { return IsValidUtf8(state.name()); });
+}
+
 void Zero(absl::Span<char> file, int64_t begin, int64_t end) {
   std::memset(file.data() + begin, 0, static_cast<size_t>(end - begin));
 }
@@ -94,6 +106,9 @@ absl::Status CheckpointLayout::WriteHeaderAndManifest(CheckpointManifest manifes
                          absl::StrCat("checkpoint: ", manifest.states_size(), " states, at most ",
                                       kCheckpointStatesMax));
   }
+  if (!IsUtf8(manifest)) {
+    return InvalidArgument(Reason::kFieldInvalid, "checkpoint: the manifest has text in no UTF-8");
+  }
   *manifest.mutable_tensors() = manifest_.tensors();
   internal::CheckpointHeader header;
   header.file_bytes = file_bytes_;
@@ -106,9 +121,7 @@ absl::Status CheckpointLayout::WriteHeaderAndManifest(CheckpointManifest manifes
                                       " bytes has room for ", manifest_room_));
   }
   char* at = file.data() + kCheckpointHeaderBytes;
-  if (!manifest.SerializeToArray(at, static_cast<int>(header.manifest_bytes))) {
-    return InvalidArgument(Reason::kFieldInvalid, "checkpoint: the manifest has text in no UTF-8");
-  }
+  CVT_CHECK(manifest.SerializeToArray(at, static_cast<int>(header.manifest_bytes)));
   header.manifest_crc32c =
       Crc32c(absl::string_view(at, static_cast<size_t>(header.manifest_bytes)));
   internal::SerializeHeader(header).copy(file.data(), kCheckpointHeaderBytes);

@@ -5,6 +5,7 @@
 //   4. the manifest: its CRC, the number of its tensors before it is parsed, then each tensor.
 
 #include <google/protobuf/io/coded_stream.h>
+#include <google/protobuf/stubs/logging.h>
 #include <google/protobuf/wire_format_lite.h>
 
 #include <algorithm>
@@ -67,6 +68,7 @@ absl::StatusOr<CheckpointManifest> ParseManifest(absl::string_view file, absl::s
     return bad(absl::StrCat(counts.states, " states, at most ", kCheckpointStatesMax));
   }
   CheckpointManifest manifest;
+  const google::protobuf::LogSilencer silence;  // it would print what is returned here
   if (!manifest.ParseFromArray(bytes.data(), static_cast<int>(bytes.size()))) {
     return bad("not a manifest");
   }

@@ -191,7 +191,7 @@ TEST(ShardDamageTest, RefusesFilesThatLie) {
       {"no records", "number of records", Put<uint64_t>(40, 0)},
       {"too many records", "number of records", Put<uint64_t>(40, huge)},
       {"negative records", "number of records", Put<int64_t>(40, -1)},
-      {"more records", "must have", Put<uint64_t>(40, 57)},
+      {"more records", "record 3", Put<uint64_t>(40, 57)},
       {"one record less", "do not follow",
        [](char* b) {
          StoreLittleEndian<uint64_t>(2, b + 40);
