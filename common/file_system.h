@@ -49,6 +49,8 @@ class WritableFile {
   virtual absl::Status Close() = 0;
   // Bytes appended so far, including what the file held when opened.
   virtual uint64_t size() const = 0;
+  // The descriptor, for a child process that writes here; -1 if there is none. Owned by the file.
+  virtual int descriptor() const { return -1; }
 };
 
 // A file that is read at any place. Thread-safe.

@@ -106,6 +106,7 @@ class PosixWritableFile : public WritableFile {
   }
 
   uint64_t size() const override { return size_; }
+  int descriptor() const override { return fd_.get(); }
 
  private:
   absl::Status WriteBuffer() {

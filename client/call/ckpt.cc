@@ -1,0 +1,107 @@
+// cvctl ckpt ls|verify|export
+#include "absl/strings/str_cat.h"
+#include "client/call/verb.h"
+#include "common/errors.h"
+#include "common/limits.h"
+#include "common/status_macros.h"
+#include "common/text.h"
+#include "formats/checkpoint/checkpoint.h"
+#include "formats/safetensors/safetensors.h"
+
+namespace cvtrain::client {
+namespace {
+
+absl::StatusOr<ExitCode> Verify(const Cli& cli, const Arguments& arguments) {
+  GlobalOptions options;
+  FlagSet flags("cvctl ckpt verify CKPT... [flags]", "Reads every byte and compares the digests.");
+  options.Declare(flags, false);
+  std::vector<std::string> positional;
+  CVT_ASSIGN_OR_RETURN(const bool help, ParseFlags(cli, flags, arguments, positional));
+  if (help) return ExitCode::kDone;
+  CVT_RETURN_IF_ERROR(CheckCount(positional, 1, 1000, "checkpoints, such as ckpt/9f3c"));
+  CVT_ASSIGN_OR_RETURN(const auto connection, Connect(cli, options));
+  for (const std::string& id : positional) {
+    v1::VerifyCheckpointRequest request;
+    CVT_ASSIGN_OR_RETURN(*request.mutable_name(), CheckpointNameOf(*connection, id));
+    CVT_ASSIGN_OR_RETURN(const auto response, connection->VerifyCheckpoint(request));
+    cli.out << ShortName(request.name()) << " ok  "
+            << FormatBytes(static_cast<uint64_t>(response.size_bytes())) << "  "
+            << response.tensors() << " tensors  sha256 " << response.digest() << '\n';
+  }
+  return ExitCode::kDone;
+}
+
+absl::StatusOr<std::string> Download(Connection& connection, const std::string& name) {
+  std::string bytes;
+  CVT_RETURN_IF_ERROR(connection.DownloadCheckpoint(name, [&bytes](absl::string_view chunk) {
+    if (bytes.size() + chunk.size() > limits::kCheckpointSizeBytesMax) {
+      return LimitExceeded("checkpoint_size_bytes_max", "the checkpoint is larger than allowed");
+    }
+    bytes.append(chunk.data(), chunk.size());
+    return absl::OkStatus();
+  }));
+  return bytes;
+}
+
+// The file appears whole or not at all.
+absl::Status WriteSafetensorsFile(const Cli& cli, const formats::CheckpointView& view,
+                                  const std::string& path) {
+  const std::string temporary = path + ".tmp";
+  CVT_ASSIGN_OR_RETURN(auto file, cli.files.NewWritableFile(temporary, {}));
+  absl::Status status = formats::WriteSafetensors(
+      view, [&file](absl::string_view piece) { return file->Append(piece); });
+  if (status.ok()) status = file->Sync();
+  if (status.ok()) status = file->Close();
+  if (status.ok()) status = cli.files.Rename(temporary, path);
+  if (!status.ok())
+    cli.files.Remove(temporary).IgnoreError();  // the first error is the one to tell
+  return status;
+}
+
+absl::StatusOr<ExitCode> Export(const Cli& cli, const Arguments& arguments) {
+  GlobalOptions options;
+  std::string path;
+  std::string format = "safetensors";
+  FlagSet flags("cvctl ckpt export CKPT --to FILE [flags]",
+                "Writes a checkpoint's weights as a safetensors file, under torchvision's names.");
+  flags.String("to", 0, &path, "FILE", "where to write it");
+  flags.Choice("format", 0, &format, {"safetensors", "cvtrain"},
+               "weights for others, or the whole checkpoint as stored");
+  options.Declare(flags, false);
+  std::vector<std::string> positional;
+  CVT_ASSIGN_OR_RETURN(const bool help, ParseFlags(cli, flags, arguments, positional));
+  if (help) return ExitCode::kDone;
+  CVT_RETURN_IF_ERROR(CheckCount(positional, 1, 1, "one checkpoint, such as ckpt/9f3c"));
+  if (path.empty())
+    return InvalidArgument(Reason::kUsage, "--to: names the file to write, and is required");
+  CVT_ASSIGN_OR_RETURN(const auto connection, Connect(cli, options));
+  CVT_ASSIGN_OR_RETURN(const std::string name, CheckpointNameOf(*connection, positional[0]));
+  CVT_ASSIGN_OR_RETURN(const std::string bytes, Download(*connection, name));
+  CVT_ASSIGN_OR_RETURN(const formats::CheckpointView view,
+                       formats::CheckpointView::Open(bytes, name));
+  if (format == "safetensors") {
+    CVT_RETURN_IF_ERROR(WriteSafetensorsFile(cli, view, path));
+  } else {
+    CVT_RETURN_IF_ERROR(WriteFileAtomic(cli.files, path, bytes));
+  }
+  cli.out << "wrote " << EscapeText(path) << '\n';
+  return ExitCode::kDone;
+}
+
+}  // namespace
+
+absl::StatusOr<ExitCode> RunCkpt(const Cli& cli, const Arguments& arguments) {
+  const std::string what = arguments.empty() ? "" : arguments[0];
+  Arguments rest(arguments.begin() + (arguments.empty() ? 0 : 1), arguments.end());
+  if (what == "ls" || what == "list") {
+    rest.insert(rest.begin(), "ckpt");
+    return RunGet(cli, rest);
+  }
+  if (what == "verify") return Verify(cli, rest);
+  if (what == "export") return Export(cli, rest);
+  if (what == "describe") return RunDescribe(cli, rest);
+  return InvalidArgument(Reason::kUsage,
+                         absl::StrCat("cvctl ckpt ls|verify|export|describe: got \"", what, "\""));
+}
+
+}  // namespace cvtrain::client

@@ -1,0 +1,176 @@
+#include "client/call/connection.h"
+
+#include <grpcpp/grpcpp.h>
+
+#include <algorithm>
+#include <chrono>
+#include <utility>
+
+#include "absl/strings/match.h"
+#include "absl/strings/str_cat.h"
+#include "common/crc32c.h"
+#include "common/errors.h"
+#include "common/limits.h"
+#include "common/rpc/status.h"
+#include "common/status_macros.h"
+#include "cvtrain/v1/checkpoint.grpc.pb.h"
+#include "cvtrain/v1/cluster.grpc.pb.h"
+#include "cvtrain/v1/dataset.grpc.pb.h"
+#include "cvtrain/v1/experiment.grpc.pb.h"
+#include "cvtrain/v1/log.grpc.pb.h"
+#include "cvtrain/v1/metric.grpc.pb.h"
+#include "cvtrain/v1/trial.grpc.pb.h"
+#include "cvtrain/v1/worker.grpc.pb.h"
+
+namespace cvtrain::client {
+namespace {
+
+constexpr size_t kChunkBytes = size_t{1} << 20;
+// Between two tries of a call that found nobody.
+constexpr absl::Duration kRetryPause = absl::Milliseconds(200);
+// A stream may take as long as its bytes need, but not for ever.
+constexpr absl::Duration kStreamTimeout = absl::Hours(2);
+
+void SetDeadline(grpc::ClientContext& context, absl::Duration timeout) {
+  context.set_deadline(std::chrono::system_clock::now() + absl::ToChronoMilliseconds(timeout));
+}
+
+}  // namespace
+
+class Connection::Impl {
+ public:
+  Impl(const Cli& cli, const ConnectionOptions& options,
+       const std::shared_ptr<grpc::Channel>& channel)
+      : cli_(cli), options_(options), channel_(channel) {}
+
+  // `once` makes one try with the time that is left.
+  absl::Status Repeat(const std::function<absl::Status(absl::Duration left)>& once) {
+    const absl::Duration end = cli_.clock.SteadyNow() + options_.timeout;
+    while (true) {
+      const absl::Status status =
+          once(std::max(absl::Milliseconds(100), end - cli_.clock.SteadyNow()));
+      if (!absl::IsUnavailable(status)) return status;
+      if (cli_.clock.SteadyNow() + kRetryPause >= end || !cli_.sleep(kRetryPause))
+        return Explain(status);
+    }
+  }
+
+  absl::Status Explain(const absl::Status& status) const {
+    if (ReasonOf(status) != Reason::kServerUnreachable) return status;
+    const char* way_out = IsLocalAddress(options_.address)
+                              ? "`cvctl local up` starts one, --server names another"
+                              : "--server names another";
+    return Unavailable(Reason::kServerUnreachable,
+                       absl::StrCat("no coordinator answers at ", options_.address, " (",
+                                    status.message(), "); ", way_out));
+  }
+
+  const Cli& cli_;
+  const ConnectionOptions options_;
+  const std::shared_ptr<grpc::Channel> channel_;
+};
+
+Connection::Connection(std::unique_ptr<Impl> impl) : impl_(std::move(impl)) {}
+Connection::~Connection() = default;
+
+absl::StatusOr<std::unique_ptr<Connection>> Connection::Open(const Cli& cli,
+                                                             const ConnectionOptions& options) {
+  CVT_ASSIGN_OR_RETURN(auto channel, OpenChannel(options.address, options.tls, cli.files));
+  return std::unique_ptr<Connection>(new Connection(std::make_unique<Impl>(cli, options, channel)));
+}
+
+const std::string& Connection::address() const { return impl_->options_.address; }
+
+#define CVTRAIN_DEFINE_CALL(service, method)                                                    \
+  absl::StatusOr<v1::method##Response> Connection::method(const v1::method##Request& request) { \
+    const auto stub = v1::service::NewStub(impl_->channel_);                                    \
+    v1::method##Response response;                                                              \
+    CVT_RETURN_IF_ERROR(impl_->Repeat([&](absl::Duration left) {                                \
+      grpc::ClientContext context;                                                              \
+      SetDeadline(context, left);                                                               \
+      return FromGrpcStatus(stub->method(&context, request, &response));                        \
+    }));                                                                                        \
+    return response;                                                                            \
+  }
+CVTRAIN_CLIENT_CALLS(CVTRAIN_DEFINE_CALL)
+#undef CVTRAIN_DEFINE_CALL
+
+bool Connection::Answers(absl::Duration timeout) {
+  const auto stub = v1::ClusterService::NewStub(impl_->channel_);
+  grpc::ClientContext context;
+  SetDeadline(context, timeout);
+  v1::GetClusterResponse response;
+  return stub->GetCluster(&context, v1::GetClusterRequest(), &response).ok();
+}
+
+absl::Status Connection::DownloadCheckpoint(
+    const std::string& name, const std::function<absl::Status(absl::string_view)>& chunk) {
+  const auto stub = v1::CheckpointService::NewStub(impl_->channel_);
+  grpc::ClientContext context;
+  SetDeadline(context, kStreamTimeout);
+  v1::DownloadCheckpointRequest request;
+  request.set_name(name);
+  const auto reader = stub->DownloadCheckpoint(&context, request);
+  v1::DownloadCheckpointResponse response;
+  uint64_t offset = 0;
+  absl::Status status;
+  while (status.ok() && reader->Read(&response)) {
+    if (Crc32c(response.chunk()) != response.crc32c()) {
+      status =
+          DataLoss(Reason::kCheckpointBad, absl::StrCat(name, ": the bytes at offset ", offset,
+                                                        " were damaged on the way; try again"));
+    } else {
+      status = chunk(response.chunk());
+    }
+    offset += response.chunk().size();
+  }
+  if (!status.ok()) context.TryCancel();
+  const absl::Status end = FromGrpcStatus(reader->Finish());
+  return status.ok() ? impl_->Explain(end) : status;
+}
+
+absl::Status Connection::UploadShard(const std::string& request_id, const v1::Shard& shard,
+                                     const std::string& path) {
+  const auto stub = v1::DatasetService::NewStub(impl_->channel_);
+  CVT_ASSIGN_OR_RETURN(auto file, impl_->cli_.files.NewRandomAccessFile(path));
+  return impl_->Repeat([&](absl::Duration) -> absl::Status {
+    grpc::ClientContext context;
+    SetDeadline(context, kStreamTimeout);
+    v1::UploadShardResponse response;
+    const auto writer = stub->UploadShard(&context, &response);
+    v1::UploadShardRequest message;
+    message.mutable_header()->set_request_id(request_id);
+    message.mutable_header()->set_digest(shard.digest());
+    message.mutable_header()->set_size_bytes(shard.size_bytes());
+    bool open = writer->Write(message);
+    std::string buffer(kChunkBytes, '\0');
+    for (uint64_t offset = 0; open && offset < static_cast<uint64_t>(shard.size_bytes());) {
+      CVT_ASSIGN_OR_RETURN(const size_t got, file->Read(offset, absl::MakeSpan(buffer)));
+      if (got == 0) {
+        context.TryCancel();
+        return DataLoss(Reason::kShardBad, absl::StrCat(path, ": ends at ", offset, " of ",
+                                                        shard.size_bytes(), " bytes"));
+      }
+      message.set_chunk(buffer.data(), got);
+      open = writer->Write(message);
+      offset += got;
+    }
+    writer->WritesDone();
+    return FromGrpcStatus(writer->Finish());
+  });
+}
+
+absl::StatusOr<std::vector<v1::Trial>> Connection::AllTrials(const std::string& parent) {
+  v1::ListTrialsRequest request;
+  request.set_parent(parent);
+  request.set_page_size(limits::kPageSizeMax);
+  std::vector<v1::Trial> trials;
+  do {
+    CVT_ASSIGN_OR_RETURN(v1::ListTrialsResponse response, ListTrials(request));
+    for (v1::Trial& trial : *response.mutable_trials()) trials.push_back(std::move(trial));
+    request.set_page_token(response.next_page_token());
+  } while (!request.page_token().empty());
+  return trials;
+}
+
+}  // namespace cvtrain::client

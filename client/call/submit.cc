@@ -1,0 +1,163 @@
+// cvctl submit FILE
+#include <iostream>
+#include <iterator>
+#include <string>
+
+#include "absl/strings/match.h"
+#include "absl/strings/str_cat.h"
+#include "absl/strings/str_split.h"
+#include "client/call/verb.h"
+#include "common/errors.h"
+#include "common/limits.h"
+#include "common/status_macros.h"
+#include "common/text.h"
+#include "common/uuid.h"
+#include "plan/recipe/reader.h"
+
+namespace cvtrain::client {
+namespace {
+
+struct SubmitOptions {
+  GlobalOptions global;
+  std::vector<std::string> set;
+  std::vector<std::string> labels;
+  std::string name;
+  std::string project;
+  int priority = -1;
+  std::string request_id;
+  bool dry_run = false;
+  bool follow = false;
+  bool wait = false;
+  bool quiet = false;
+};
+
+void Declare(FlagSet& flags, SubmitOptions& options) {
+  flags.StringList("set", 0, &options.set, "PATH=VALUE",
+                   "replaces a field, such as recipe.epochs=5");
+  flags.StringList("label", 0, &options.labels, "KEY=VALUE", "adds a label");
+  flags.String("name", 0, &options.name, "NAME", "replaces the experiment's name");
+  flags.String("project", 'p', &options.project, "NAME", "replaces the project");
+  flags.Int("priority", 0, &options.priority, 0, 100, "0 to 100, higher first");
+  flags.String("request-id", 0, &options.request_id, "UUID",
+               "the same id submits once, however often it is sent");
+  flags.Bool("dry-run", 0, &options.dry_run,
+             "print the recipe as understood, the stages and the trials");
+  flags.Bool("follow", 'f', &options.follow, "watch it until it ends; Ctrl-C detaches");
+  flags.Bool("wait", 0, &options.wait, "wait until it ends, without a view");
+  flags.Bool("quiet", 'q', &options.quiet, "print the id only");
+  options.global.Declare(flags);
+}
+
+absl::StatusOr<std::string> ReadRecipeText(const Cli& cli, const std::string& path) {
+  if (path != "-") {
+    absl::StatusOr<std::string> text = ReadFile(cli.files, path, limits::kRecipeSizeBytesMax + 1);
+    if (!text.ok() && !absl::IsNotFound(text.status())) {
+      return InvalidArgument(
+          Reason::kRecipeInvalid,
+          absl::StrCat(path, ": ", text.status().message(), "; a recipe has at most ",
+                       FormatBytes(limits::kRecipeSizeBytesMax)));
+    }
+    return text;
+  }
+  std::string text(limits::kRecipeSizeBytesMax + 1, '\0');
+  std::cin.read(text.data(), static_cast<std::streamsize>(text.size()));
+  text.resize(static_cast<size_t>(std::cin.gcount()));
+  return text;
+}
+
+// Flags that are short for --set.
+absl::Status ApplyFlags(const SubmitOptions& options, std::vector<plan::Override>& overrides) {
+  for (const std::string& text : options.set) {
+    CVT_ASSIGN_OR_RETURN(plan::Override one, plan::ParseOverride(text));
+    overrides.push_back(std::move(one));
+  }
+  if (!options.name.empty()) overrides.push_back({"name", options.name});
+  if (!options.project.empty()) overrides.push_back({"project", options.project});
+  if (options.priority >= 0) overrides.push_back({"priority", absl::StrCat(options.priority)});
+  return absl::OkStatus();
+}
+
+absl::Status ApplyLabels(const SubmitOptions& options, v1::ExperimentSpec& spec) {
+  for (const std::string& label : options.labels) {
+    const std::pair<std::string, std::string> parts =
+        absl::StrSplit(label, absl::MaxSplits('=', 1));
+    if (!absl::StrContains(label, '=') || parts.first.empty()) {
+      return InvalidArgument(Reason::kUsage,
+                             absl::StrCat("--label ", label, ": must be KEY=VALUE"));
+    }
+    (*spec.mutable_labels())[parts.first] = parts.second;
+  }
+  return absl::OkStatus();
+}
+
+absl::StatusOr<ExitCode> Preview(const Cli& cli, Connection& connection,
+                                 const SubmitOptions& options, const v1::ExperimentSpec& spec) {
+  v1::PreviewExperimentRequest request;
+  *request.mutable_spec() = spec;
+  CVT_ASSIGN_OR_RETURN(const auto response, connection.PreviewExperiment(request));
+  CVT_ASSIGN_OR_RETURN(const OutputFormat format, ParseOutputFormat(options.global.output));
+  if (format == OutputFormat::kJson || format == OutputFormat::kYaml) {
+    PrintMessage(cli, format, response);
+  } else {
+    cli.out << PreviewText(response, YamlText(response.spec()));
+  }
+  return ExitCode::kDone;
+}
+
+absl::Status PrintCreated(const Cli& cli, const SubmitOptions& options,
+                          const v1::Experiment& experiment) {
+  CVT_ASSIGN_OR_RETURN(const OutputFormat format, ParseOutputFormat(options.global.output));
+  const std::string name = ShortName(experiment.name());
+  if (format == OutputFormat::kJson || format == OutputFormat::kYaml) {
+    PrintMessage(cli, format, experiment);
+  } else if (options.quiet || format == OutputFormat::kName) {
+    cli.out << name << '\n';
+  } else {
+    cli.out << "experiment/" << name.substr(name.find('/') + 1) << " created\n";
+  }
+  cli.out.flush();
+  return absl::OkStatus();
+}
+
+}  // namespace
+
+absl::StatusOr<ExitCode> RunSubmit(const Cli& cli, const Arguments& arguments) {
+  SubmitOptions options;
+  FlagSet flags("cvctl submit FILE|- [flags]", "Submits an experiment.");
+  Declare(flags, options);
+  std::vector<std::string> positional;
+  CVT_ASSIGN_OR_RETURN(const bool help, ParseFlags(cli, flags, arguments, positional));
+  if (help) return ExitCode::kDone;
+  CVT_RETURN_IF_ERROR(CheckCount(positional, 1, 1, "one FILE, or - for standard input"));
+
+  CVT_ASSIGN_OR_RETURN(const std::string text, ReadRecipeText(cli, positional[0]));
+  std::vector<plan::Override> overrides;
+  CVT_RETURN_IF_ERROR(ApplyFlags(options, overrides));
+  absl::StatusOr<v1::ExperimentSpec> spec = plan::ReadExperiment(text, overrides);
+  if (!spec.ok()) return Annotate(spec.status(), "reading", positional[0]);
+  CVT_RETURN_IF_ERROR(ApplyLabels(options, *spec));
+
+  CVT_ASSIGN_OR_RETURN(const auto connection, Connect(cli, options.global));
+  if (options.dry_run) return Preview(cli, *connection, options, *spec);
+
+  v1::CreateExperimentRequest request;
+  *request.mutable_spec() = *spec;
+  if (options.request_id.empty()) options.request_id = Uuid::Random(cli.random).ToString();
+  request.set_request_id(options.request_id);
+  absl::StatusOr<v1::CreateExperimentResponse> response = connection->CreateExperiment(request);
+  if (absl::IsUnavailable(response.status())) {
+    cli.err << "cvctl: the outcome is unknown; --request-id " << request.request_id()
+            << " repeats this very submission\n";
+  }
+  CVT_RETURN_IF_ERROR(response.status());
+  CVT_RETURN_IF_ERROR(PrintCreated(cli, options, response->experiment()));
+  if (options.follow)
+    return Follow(cli, *connection, options.global, response->experiment().name());
+  if (options.wait) {
+    Arguments wait_arguments = {response->experiment().name(), "--server", connection->address()};
+    return RunWait(cli, wait_arguments);
+  }
+  return ExitCode::kDone;
+}
+
+}  // namespace cvtrain::client

@@ -1,0 +1,261 @@
+// Pages of client/view/show.h.
+#include <algorithm>
+#include <sstream>
+#include <string>
+#include <vector>
+
+#include "absl/strings/ascii.h"
+#include "absl/strings/str_cat.h"
+#include "absl/strings/str_format.h"
+#include "absl/strings/str_join.h"
+#include "absl/strings/str_split.h"
+#include "client/view/show.h"
+#include "common/text.h"
+
+namespace cvtrain::client {
+namespace {
+
+// "Name:        value", for the head of a page. Values are escaped.
+class Page {
+ public:
+  Page& Line(const std::string& name, const std::string& value) {
+    if (!value.empty())
+      absl::StrAppend(&text_, absl::StrFormat("%-17s", name + ":"), EscapeText(value), "\n");
+    return *this;
+  }
+  Page& Section(const std::string& title, const std::string& body) {
+    if (!body.empty()) absl::StrAppend(&text_, "\n", title, ":\n", Indent(body));
+    return *this;
+  }
+  Page& Section(const std::string& title, const Table& table) {
+    if (table.empty()) return *this;
+    std::ostringstream out;
+    table.Print(out);
+    return Section(title, out.str());
+  }
+  std::string text() const { return text_; }
+
+ private:
+  static std::string Indent(const std::string& body) {
+    std::string out;
+    for (absl::string_view line : absl::StrSplit(body, '\n', absl::SkipWhitespace())) {
+      absl::StrAppend(&out, "  ", line, "\n");
+    }
+    return out;
+  }
+
+  std::string text_;
+};
+
+std::string TimeText(const google::protobuf::Timestamp& time) {
+  return time.seconds() == 0 ? "" : FormatTimestamp(TimeOf(time));
+}
+
+std::string SizesText(const v1::PlannedStage& stage) {
+  return absl::StrJoin(stage.sizes(), " ", [](std::string* out, const v1::SizedBatch& size) {
+    if (size.height() == size.width()) {
+      absl::StrAppend(out, size.height(), ":", size.batch_size());
+    } else {
+      absl::StrAppend(out, size.height(), "x", size.width(), ":", size.batch_size());
+    }
+  });
+}
+
+Table StageTable(const google::protobuf::RepeatedPtrField<v1::PlannedStage>& stages) {
+  Table table({"STAGE", "EPOCHS", "SIZES(px:batch)", "STEPS", "IMAGES", "FLOPS", "MEMORY"});
+  for (const v1::PlannedStage& stage : stages) {
+    table.AddRow(
+        {absl::StrCat(stage.index() + 1),
+         absl::StrCat(stage.from_epoch() + 1, "-", stage.to_epoch()), SizesText(stage),
+         absl::StrCat(stage.steps()), absl::StrCat(stage.images()), FormatCount(stage.flops()),
+         FormatBytes(static_cast<uint64_t>(std::max<int64_t>(0, stage.peak_memory_bytes())))});
+  }
+  return table;
+}
+
+std::string TotalsText(const google::protobuf::RepeatedPtrField<v1::PlannedStage>& stages) {
+  int64_t steps = 0;
+  int64_t images = 0;
+  double flops = 0;
+  for (const v1::PlannedStage& stage : stages) {
+    steps += stage.steps();
+    images += stage.images();
+    flops += stage.flops();
+  }
+  return absl::StrCat(steps, " steps, ", images, " images, ", FormatCount(flops), " FLOPs a trial");
+}
+
+Table AttemptTable(const v1::Trial& trial) {
+  Table table({"ATTEMPT", "WORKERS", "FROM", "TO", "CAUSE", "STARTED", "RESUMED-FROM", "MESSAGE"});
+  for (const v1::Attempt& attempt : trial.attempts()) {
+    table.AddRow(
+        {ShortName(attempt.name()),
+         absl::StrJoin(attempt.placements(), ",",
+                       [](std::string* out, const v1::Placement& placement) {
+                         absl::StrAppend(out, ShortName(placement.worker()), ":", placement.slot());
+                       }),
+         absl::StrCat(attempt.start_step()),
+         attempt.cause() == v1::CAUSE_UNSPECIFIED ? "" : absl::StrCat(attempt.end_step()),
+         attempt.cause() == v1::CAUSE_UNSPECIFIED ? "running" : CauseText(attempt.cause()),
+         TimeText(attempt.start_time()), ShortName(attempt.resumed_from()), attempt.message()});
+  }
+  return table;
+}
+
+std::string LastEvaluationText(const v1::Trial& trial) {
+  if (trial.evaluations().empty()) return "";
+  const v1::EvaluationResult& last = trial.evaluations(trial.evaluations_size() - 1);
+  std::vector<std::string> lines;
+  for (const auto& [metric, value] : last.metrics()) {
+    lines.push_back(absl::StrFormat("%-24s %s", EscapeText(metric), MetricText(value)));
+  }
+  std::sort(lines.begin(), lines.end());
+  return absl::StrCat("step ", last.step(), ", epoch ", last.epoch(), "\n",
+                      absl::StrJoin(lines, "\n"));
+}
+
+}  // namespace
+
+std::string PreviewText(const v1::PreviewExperimentResponse& preview, const std::string& yaml) {
+  Page page;
+  page.Section("Recipe, with every default", yaml);
+  page.Section("Stages of a trial", StageTable(preview.stages()));
+  if (!preview.stages().empty()) page.Section("Work", TotalsText(preview.stages()));
+
+  Table trials({"TRIAL", "HPARAMS"});
+  int number = 1;
+  for (const v1::PlannedTrial& planned : preview.trials()) {
+    v1::Trial trial;
+    *trial.mutable_parameters() = planned.parameters();
+    trials.AddRow({absl::StrCat(number++), ParametersText(trial)});
+  }
+  page.Section(preview.trial_count() < 0
+                   ? "Trials (the search decides as it goes; these are the first)"
+                   : absl::StrCat("Trials (", preview.trial_count(), ")"),
+               trials);
+  page.Section("Warnings", absl::StrJoin(preview.warnings(), "\n",
+                                         [](std::string* out, const std::string& text) {
+                                           absl::StrAppend(out, EscapeText(text));
+                                         }));
+  return page.text() + "\nNothing was submitted.\n";
+}
+
+std::string DescribeText(const v1::Experiment& experiment, const std::vector<v1::Trial>& trials,
+                         const std::string& recipe_yaml, absl::Time now) {
+  Page page;
+  page.Line("Experiment", ShortName(experiment.name()))
+      .Line("Name", experiment.spec().name())
+      .Line("Project", experiment.spec().project())
+      .Line("Description", experiment.spec().description())
+      .Line("State", StateText(experiment.state()))
+      .Line("Message", experiment.message())
+      .Line("Creator", experiment.creator())
+      .Line("Created", TimeText(experiment.create_time()))
+      .Line("Ended", TimeText(experiment.end_time()))
+      .Line("Best trial", ShortName(experiment.best_trial()))
+      .Line("Best value", experiment.has_best_value() ? MetricText(experiment.best_value()) : "")
+      .Line("Program version", experiment.program_version())
+      .Line("Plan version", absl::StrCat(experiment.plan_version()))
+      .Section("Trials", TrialTable(trials, now, false))
+      .Section("Specification", recipe_yaml);
+  return page.text();
+}
+
+std::string DescribeText(const v1::Trial& trial, const std::string& recipe_yaml, absl::Time now) {
+  Page page;
+  page.Line("Trial", ShortName(trial.name()))
+      .Line("State", StateText(trial.state()))
+      .Line("Reason", trial.reason())
+      .Line("Parameters", ParametersText(trial))
+      .Line("Progress", absl::StrCat(trial.progress().step(), "/", trial.progress().step_total(),
+                                     " steps, epoch ", trial.progress().epoch(), "/",
+                                     trial.progress().epoch_total()))
+      .Line("Stage", StageText(trial.progress()))
+      .Line("ETA", EtaText(trial.progress()))
+      .Line("Objective", trial.has_objective() ? MetricText(trial.objective()) : "")
+      .Line("Age", AgeText(trial.create_time(), now))
+      .Line("Started", TimeText(trial.start_time()))
+      .Line("Ended", TimeText(trial.end_time()))
+      .Line("Priority", absl::StrCat(trial.priority()))
+      .Line("Slots", absl::StrCat(trial.slots()))
+      .Line("Seed", absl::StrCat(trial.seed()))
+      .Line("Recipe digest", trial.recipe_digest())
+      .Line("Dataset digest", trial.dataset_digest())
+      .Line("Program version", trial.program_version())
+      .Line("Plan version", absl::StrCat(trial.plan_version()))
+      .Section("Attempts", AttemptTable(trial))
+      .Section("Stages", StageTable(trial.stages()))
+      .Section("Last evaluation", LastEvaluationText(trial))
+      .Section("Recipe", recipe_yaml);
+  return page.text();
+}
+
+std::string DescribeText(const v1::Worker& worker, absl::Time now) {
+  Table slots({"SLOT", "KIND", "DEVICE", "THREADS", "MEM", "ATTEMPT"});
+  for (const v1::Slot& slot : worker.slots()) {
+    slots.AddRow({absl::StrCat(slot.index()), slot.kind() == v1::Slot::KIND_GPU ? "gpu" : "cpu",
+                  slot.device(), absl::StrCat(slot.threads()),
+                  FormatBytes(static_cast<uint64_t>(slot.memory_bytes())),
+                  ShortName(slot.attempt())});
+  }
+  Page page;
+  page.Line("Worker", ShortName(worker.name()))
+      .Line("State", StateText(worker.state()))
+      .Line("Host", worker.hostname())
+      .Line("Registered", TimeText(worker.register_time()))
+      .Line("Last heartbeat", absl::StrCat(AgeText(worker.renew_time(), now), " ago"))
+      .Line("Shard cache",
+            absl::StrCat(FormatBytes(static_cast<uint64_t>(worker.cache_bytes())), " of ",
+                         FormatBytes(static_cast<uint64_t>(worker.cache_bytes_max()))))
+      .Line("Version", worker.program_version())
+      .Line("Build", worker.build_id())
+      .Section("Slots", slots);
+  return page.text();
+}
+
+std::string DescribeText(const v1::Checkpoint& checkpoint, absl::Time now) {
+  Page page;
+  page.Line("Checkpoint", checkpoint.name())
+      .Line("Trial", ShortName(checkpoint.trial()))
+      .Line("Attempt", ShortName(checkpoint.attempt()))
+      .Line("Step", absl::StrCat(checkpoint.step()))
+      .Line("Epoch", absl::StrCat(checkpoint.epoch()))
+      .Line("Stage", absl::StrCat(checkpoint.stage() + 1))
+      .Line("Size", FormatBytes(static_cast<uint64_t>(checkpoint.size_bytes())))
+      .Line("SHA-256", checkpoint.digest())
+      .Line("Objective", checkpoint.has_objective() ? MetricText(checkpoint.objective()) : "")
+      .Line("Kept as", absl::StrJoin(checkpoint.kept_as(), ", "))
+      .Line("Age", AgeText(checkpoint.create_time(), now));
+  return page.text();
+}
+
+std::string DescribeText(const v1::DatasetVersion& version, absl::Time now) {
+  std::vector<std::string> headers = {"CLASS"};
+  for (const v1::Split& split : version.splits())
+    headers.push_back(absl::AsciiStrToUpper(split.name()));
+  Table classes(headers);
+  for (int i = 0; i < version.classes_size(); ++i) {
+    std::vector<std::string> row = {version.classes(i)};
+    for (const v1::Split& split : version.splits()) {
+      row.push_back(i < split.class_images_size() ? absl::StrCat(split.class_images(i)) : "");
+    }
+    classes.AddRow(row);
+  }
+  Table skipped({"CAUSE", "FILES"});
+  for (const auto& [cause, count] : version.skipped()) skipped.AddRow({cause, absl::StrCat(count)});
+
+  Page page;
+  page.Line("Dataset", ShortName(version.name()))
+      .Line("Digest", version.digest())
+      .Line("Size", FormatBytes(static_cast<uint64_t>(version.size_bytes())))
+      .Line("Shards", absl::StrCat(version.shards_size()))
+      .Line("Rungs",
+            absl::StrJoin(version.rungs(), ", ",
+                          [](std::string* out, int rung) { absl::StrAppend(out, rung, "px"); }))
+      .Line("Age", AgeText(version.create_time(), now))
+      .Section("Images", classes)
+      .Section("Skipped", skipped);
+  return page.text();
+}
+
+}  // namespace cvtrain::client

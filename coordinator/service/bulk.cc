@@ -1,0 +1,63 @@
+#include "coordinator/service/bulk.h"
+
+#include <algorithm>
+
+#include "absl/strings/str_cat.h"
+#include "absl/types/span.h"
+#include "common/crc32c.h"
+#include "common/errors.h"
+#include "common/ids.h"
+#include "common/limits.h"
+#include "common/status_macros.h"
+#include "coordinator/state/proto_time.h"
+
+namespace cvtrain::coordinator {
+
+absl::Status SendCheckpoint(const CheckpointStore& store, absl::string_view name, int64_t offset,
+                            const std::function<bool(const CheckpointChunk& chunk)>& send) {
+  CVT_ASSIGN_OR_RETURN(const CheckpointName checkpoint, CheckpointName::Parse(name));
+  while (true) {
+    CVT_ASSIGN_OR_RETURN(const CheckpointChunk chunk, store.Read(checkpoint.uuid(), offset));
+    if (chunk.bytes.empty() || !send(chunk)) return absl::OkStatus();
+    offset += static_cast<int64_t>(chunk.bytes.size());
+  }
+}
+
+absl::Status SendShard(const ShardStore& store, absl::string_view digest, int64_t offset,
+                       const std::function<bool(const std::string& bytes, uint32_t crc32c)>& send) {
+  CVT_ASSIGN_OR_RETURN(const auto file, store.OpenRead(digest));
+  CVT_ASSIGN_OR_RETURN(const uint64_t size, file->Size());
+  if (offset < 0 || static_cast<uint64_t>(offset) > size) {
+    return InvalidArgument(Reason::kFieldInvalid,
+                           absl::StrCat("offset: must be in [0, ", size, "], got ", offset));
+  }
+  std::string bytes;
+  for (auto at = static_cast<uint64_t>(offset); at < size; at += bytes.size()) {
+    bytes.resize(std::min<uint64_t>(limits::kChunkSizeBytes, size - at));
+    CVT_ASSIGN_OR_RETURN(const size_t got, file->Read(at, absl::MakeSpan(bytes)));
+    if (got != bytes.size()) {
+      return DataLoss(Reason::kShardBad, absl::StrCat("shard ", digest, ": ends at ", at + got,
+                                                      " of ", size, " bytes"));
+    }
+    if (!send(bytes, Crc32c(bytes))) break;
+  }
+  return absl::OkStatus();
+}
+
+absl::StatusOr<LogBatch> LogBatchOf(const session::v1::ReportLogsRequest& request) {
+  CVT_ASSIGN_OR_RETURN(const AttemptName attempt, AttemptName::Parse(request.attempt()));
+  LogBatch batch = {.trial = attempt.trial(),
+                    .stream = request.stream(),
+                    .sequence = request.sequence(),
+                    .lines = {}};
+  for (const v1::LogLine& line : request.lines()) {
+    batch.lines.push_back({.time = FromTimestamp(line.time()),
+                           .level = line.level(),
+                           .attempt = static_cast<int32_t>(attempt.number()),
+                           .rank = line.rank(),
+                           .text = line.text()});
+  }
+  return batch;
+}
+
+}  // namespace cvtrain::coordinator

@@ -1,0 +1,39 @@
+#ifndef CVTRAIN_COORDINATOR_SERVICE_BULK_H_
+#define CVTRAIN_COORDINATOR_SERVICE_BULK_H_
+
+#include <cstdint>
+#include <functional>
+#include <string>
+
+#include "absl/status/status.h"
+#include "absl/status/statusor.h"
+#include "absl/strings/string_view.h"
+#include "coordinator/storage/catalogue/shard_store.h"
+#include "coordinator/storage/checkpoints/checkpoint_store.h"
+#include "coordinator/storage/logs/log_store.h"
+#include "cvtrain/session/v1/session.pb.h"
+
+// Between the stores and the streams that move their bytes. Thread-safe.
+namespace cvtrain::coordinator {
+
+// Sends a checkpoint from `offset` on. `send` returns false when the receiver
+// is gone, which ends the transfer without an error: nobody would hear it.
+//
+// Returns INVALID_ARGUMENT (BAD_RESOURCE_NAME, FIELD_INVALID) and the errors of
+// CheckpointStore::Read().
+absl::Status SendCheckpoint(const CheckpointStore& store, absl::string_view name, int64_t offset,
+                            const std::function<bool(const CheckpointChunk& chunk)>& send);
+
+// Sends a shard from `offset` on, as SendCheckpoint().
+//
+// Returns INVALID_ARGUMENT (FIELD_INVALID) for an offset outside of it, and the
+// errors of ShardStore::OpenRead().
+absl::Status SendShard(const ShardStore& store, absl::string_view digest, int64_t offset,
+                       const std::function<bool(const std::string& bytes, uint32_t crc32c)>& send);
+
+// A worker's lines as the store takes them. INVALID_ARGUMENT (BAD_RESOURCE_NAME).
+absl::StatusOr<LogBatch> LogBatchOf(const session::v1::ReportLogsRequest& request);
+
+}  // namespace cvtrain::coordinator
+
+#endif  // CVTRAIN_COORDINATOR_SERVICE_BULK_H_

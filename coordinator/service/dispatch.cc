@@ -1,0 +1,62 @@
+#include "coordinator/service/dispatch.h"
+
+#include "absl/strings/str_cat.h"
+#include "common/uuid.h"
+
+namespace cvtrain::coordinator {
+
+Dispatch::Dispatch(EngineLoop& loop, TelemetryRegistry& telemetry)
+    : loop_(loop),
+      calls_(telemetry,
+             {.name = "cvtrain_coordinator_calls_total", .help = "Finished calls by outcome."},
+             "code",
+             {"OK", "INVALID_ARGUMENT", "NOT_FOUND", "ALREADY_EXISTS", "FAILED_PRECONDITION",
+              "ABORTED", "RESOURCE_EXHAUSTED", "UNAVAILABLE", "DATA_LOSS", "PERMISSION_DENIED",
+              "UNAUTHENTICATED", "INTERNAL", "CANCELLED", "DEADLINE_EXCEEDED"}) {}
+
+grpc::Status Dispatch::Count(const absl::Status& status) {
+  calls_.For(absl::StatusCodeToString(status.code())).Increment();
+  return ToGrpcStatus(status);
+}
+
+void Dispatch::Finish(grpc::ServerUnaryReactor* reactor, const absl::Status& status) {
+  reactor->Finish(Count(status));
+}
+
+absl::Status Dispatch::CheckRequestId(absl::string_view request_id) {
+  if (Uuid::Parse(request_id).ok()) return absl::OkStatus();
+  return FieldViolations({{.field = "request_id",
+                           .rule = "must be a UUID, made anew for each mutation and kept over its "
+                                   "repetitions",
+                           .value = std::string(request_id)}});
+}
+
+absl::Status Dispatch::PostRead(std::function<void(const absl::StatusOr<View>& view)> read) {
+  return loop_.Post([read = std::move(read)](Engine& engine, const Instant& now) mutable {
+    engine.Read(std::move(read), now);
+  });
+}
+
+absl::StatusOr<Answer> Dispatch::CommitAndWait(
+    const Caller& caller, DecideFunction decide,
+    const std::function<void(const View& view, const Answer& answer)>& reply) {
+  absl::StatusOr<Answer> result = absl::UnknownError("not run");
+  absl::Notification done;
+  Command command = {.caller = caller,
+                     .request_id = {},
+                     .fingerprint = {},
+                     .decide = std::move(decide),
+                     .done = [&](const View& view, const absl::StatusOr<Answer>& answer) {
+                       result = answer;
+                       if (answer.ok() && reply) reply(view, *answer);
+                       done.Notify();
+                     }};
+  CVT_RETURN_IF_ERROR(
+      loop_.Post([command = std::move(command)](Engine& engine, const Instant& now) mutable {
+        engine.Commit(std::move(command), now);
+      }));
+  done.WaitForNotification();
+  return result;
+}
+
+}  // namespace cvtrain::coordinator

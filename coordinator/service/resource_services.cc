@@ -1,0 +1,187 @@
+#include "coordinator/service/resource_services.h"
+
+#include <google/protobuf/repeated_ptr_field.h>
+
+#include "coordinator/engine/views.h"
+#include "coordinator/state/decide_experiment.h"
+#include "coordinator/state/proto_time.h"
+#include "plan/curriculum/forecast.h"
+#include "plan/recipe/resolve.h"
+
+namespace cvtrain::coordinator {
+namespace {
+
+// Images that a trial of `recipe` trains on; 0 without a data set.
+int64_t TrainingImages(const View& view, const v1::Recipe& recipe) {
+  const DatasetVersionName name(DatasetName(recipe.dataset().name()), recipe.dataset().version());
+  const auto version = view.state().FindDatasetVersion(name);
+  if (!version.ok()) return 0;
+  for (const v1::Split& split : (*version)->splits()) {
+    if (split.name() == recipe.dataset().train_split()) return split.images();
+  }
+  return 0;
+}
+
+// With the stages, which a view leaves to whoever has the time: milliseconds
+// for the longest trials.
+absl::StatusOr<v1::GetTrialResponse> GetTrialWithStages(const View& view,
+                                                        const v1::GetTrialRequest& request) {
+  CVT_ASSIGN_OR_RETURN(v1::GetTrialResponse response, GetTrial(view, request));
+  CVT_ASSIGN_OR_RETURN(const TrialName name, TrialName::Parse(request.name()));
+  CVT_ASSIGN_OR_RETURN(const ClusterState::Experiment* experiment,
+                       view.state().FindExperiment(name.experiment()));
+  v1::Trial& trial = *response.mutable_trial();
+  CVT_ASSIGN_OR_RETURN(
+      const std::vector<v1::PlannedStage> stages,
+      plan::PlannedStages(
+          trial.recipe(),
+          {.images = TrainingImages(view, trial.recipe()),
+           .logical_ranks = experiment->record.spec().resources().logical_ranks()}));
+  *trial.mutable_stages() = {stages.begin(), stages.end()};
+  return response;
+}
+
+}  // namespace
+
+// --- Experiments --------------------------------------------------------------
+
+grpc::ServerUnaryReactor* ExperimentService::CreateExperiment(
+    grpc::CallbackServerContext* context, const v1::CreateExperimentRequest* request,
+    v1::CreateExperimentResponse* response) {
+  return dispatch_.Commit<v1::CreateExperimentRequest, v1::CreateExperimentResponse>(
+      context, Role::kSubmitter, "CreateExperiment", *request, response,
+      [request, this](const ClusterState& state, absl::Time now) {
+        return DecideCreateExperiment(state, *request, program_version_, now);
+      },
+      [](const View& view, const Answer& answer) -> absl::StatusOr<v1::CreateExperimentResponse> {
+        v1::GetExperimentRequest get;
+        get.set_name(answer.resource);
+        CVT_ASSIGN_OR_RETURN(auto found, coordinator::GetExperiment(view, get));
+        v1::CreateExperimentResponse reply;
+        *reply.mutable_experiment() = std::move(*found.mutable_experiment());
+        return reply;
+      });
+}
+
+grpc::ServerUnaryReactor* ExperimentService::PreviewExperiment(
+    grpc::CallbackServerContext* context, const v1::PreviewExperimentRequest* request,
+    v1::PreviewExperimentResponse* response) {
+  return dispatch_.Read<v1::PreviewExperimentResponse>(
+      context, Role::kViewer, response, [request](const View& view, const Caller&) {
+        return coordinator::PreviewExperiment(view, *request);
+      });
+}
+
+grpc::ServerUnaryReactor* ExperimentService::GetExperiment(grpc::CallbackServerContext* context,
+                                                           const v1::GetExperimentRequest* request,
+                                                           v1::GetExperimentResponse* response) {
+  return dispatch_.Read<v1::GetExperimentResponse>(
+      context, Role::kViewer, response, [request](const View& view, const Caller&) {
+        return coordinator::GetExperiment(view, *request);
+      });
+}
+
+grpc::ServerUnaryReactor* ExperimentService::ListExperiments(
+    grpc::CallbackServerContext* context, const v1::ListExperimentsRequest* request,
+    v1::ListExperimentsResponse* response) {
+  return dispatch_.Read<v1::ListExperimentsResponse>(
+      context, Role::kViewer, response, [request, this](const View& view, const Caller& caller) {
+        return coordinator::ListExperiments(view, tokens_, caller.identity, *request);
+      });
+}
+
+grpc::ServerUnaryReactor* ExperimentService::CancelExperiment(
+    grpc::CallbackServerContext* context, const v1::CancelExperimentRequest* request,
+    v1::CancelExperimentResponse* response) {
+  return dispatch_.Commit<v1::CancelExperimentRequest, v1::CancelExperimentResponse>(
+      context, Role::kSubmitter, "CancelExperiment", *request, response,
+      [request](const ClusterState& state, absl::Time now) {
+        return DecideCancelExperiment(state, *request, now);
+      },
+      [request](const View& view, const Answer&) -> absl::StatusOr<v1::CancelExperimentResponse> {
+        v1::GetExperimentRequest get;
+        get.set_name(request->name());
+        CVT_ASSIGN_OR_RETURN(auto found, coordinator::GetExperiment(view, get));
+        v1::CancelExperimentResponse reply;
+        *reply.mutable_experiment() = std::move(*found.mutable_experiment());
+        return reply;
+      });
+}
+
+// --- Trials ---------------------------------------------------------------------
+
+grpc::ServerUnaryReactor* TrialService::GetTrial(grpc::CallbackServerContext* context,
+                                                 const v1::GetTrialRequest* request,
+                                                 v1::GetTrialResponse* response) {
+  return dispatch_.Read<v1::GetTrialResponse>(
+      context, Role::kViewer, response,
+      [request](const View& view, const Caller&) { return GetTrialWithStages(view, *request); });
+}
+
+grpc::ServerUnaryReactor* TrialService::ListTrials(grpc::CallbackServerContext* context,
+                                                   const v1::ListTrialsRequest* request,
+                                                   v1::ListTrialsResponse* response) {
+  return dispatch_.Read<v1::ListTrialsResponse>(
+      context, Role::kViewer, response, [request, this](const View& view, const Caller& caller) {
+        return coordinator::ListTrials(view, tokens_, caller.identity, *request);
+      });
+}
+
+grpc::ServerUnaryReactor* TrialService::CancelTrial(grpc::CallbackServerContext* context,
+                                                    const v1::CancelTrialRequest* request,
+                                                    v1::CancelTrialResponse* response) {
+  return dispatch_.Commit<v1::CancelTrialRequest, v1::CancelTrialResponse>(
+      context, Role::kSubmitter, "CancelTrial", *request, response,
+      [request](const ClusterState& state, absl::Time now) {
+        return DecideCancelTrial(state, *request, now);
+      },
+      [request](const View& view, const Answer&) -> absl::StatusOr<v1::CancelTrialResponse> {
+        v1::GetTrialRequest get;
+        get.set_name(request->name());
+        CVT_ASSIGN_OR_RETURN(auto found, GetTrialWithStages(view, get));
+        v1::CancelTrialResponse reply;
+        *reply.mutable_trial() = std::move(*found.mutable_trial());
+        return reply;
+      });
+}
+
+// --- Workers and the cluster -----------------------------------------------------
+
+grpc::ServerUnaryReactor* WorkerService::GetWorker(grpc::CallbackServerContext* context,
+                                                   const v1::GetWorkerRequest* request,
+                                                   v1::GetWorkerResponse* response) {
+  return dispatch_.Read<v1::GetWorkerResponse>(context, Role::kViewer, response,
+                                               [request](const View& view, const Caller&) {
+                                                 return coordinator::GetWorker(view, *request);
+                                               });
+}
+
+grpc::ServerUnaryReactor* WorkerService::ListWorkers(grpc::CallbackServerContext* context,
+                                                     const v1::ListWorkersRequest* request,
+                                                     v1::ListWorkersResponse* response) {
+  return dispatch_.Read<v1::ListWorkersResponse>(
+      context, Role::kViewer, response, [request, this](const View& view, const Caller& caller) {
+        return coordinator::ListWorkers(view, tokens_, caller.identity, *request);
+      });
+}
+
+grpc::ServerUnaryReactor* ClusterService::GetCluster(grpc::CallbackServerContext* context,
+                                                     const v1::GetClusterRequest*,
+                                                     v1::GetClusterResponse* response) {
+  return dispatch_.Read<v1::GetClusterResponse>(
+      context, Role::kViewer, response,
+      [this](const View& view, const Caller&) -> absl::StatusOr<v1::GetClusterResponse> {
+        v1::GetClusterResponse reply;
+        v1::Cluster& cluster = *reply.mutable_cluster();
+        cluster = ClusterToProto(view);
+        *cluster.mutable_start_time() = ToTimestamp(facts_.start_time);
+        cluster.set_program_version(facts_.program_version);
+        cluster.set_build_id(facts_.build_id);
+        cluster.set_plan_version(plan::kPlanVersion);
+        cluster.set_session_protocol_min(facts_.session_protocol_min);
+        cluster.set_session_protocol_max(facts_.session_protocol_max);
+        return reply;
+      });
+}
+
+}  // namespace cvtrain::coordinator

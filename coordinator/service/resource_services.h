@@ -1,0 +1,107 @@
+#ifndef CVTRAIN_COORDINATOR_SERVICE_RESOURCE_SERVICES_H_
+#define CVTRAIN_COORDINATOR_SERVICE_RESOURCE_SERVICES_H_
+
+#include <string>
+
+#include "absl/time/time.h"
+#include "coordinator/engine/page_token.h"
+#include "coordinator/service/dispatch.h"
+#include "cvtrain/v1/cluster.grpc.pb.h"
+#include "cvtrain/v1/experiment.grpc.pb.h"
+#include "cvtrain/v1/trial.grpc.pb.h"
+#include "cvtrain/v1/worker.grpc.pb.h"
+
+// Services that only read or change the engine's state: no handler holds a
+// thread. What each method does is said in the protos. Thread-safe.
+namespace cvtrain::coordinator {
+
+class ExperimentService : public v1::ExperimentService::CallbackService {
+ public:
+  ExperimentService(Dispatch& dispatch, const PageTokens& tokens, std::string program_version)
+      : dispatch_(dispatch), tokens_(tokens), program_version_(std::move(program_version)) {}
+
+  grpc::ServerUnaryReactor* CreateExperiment(grpc::CallbackServerContext* context,
+                                             const v1::CreateExperimentRequest* request,
+                                             v1::CreateExperimentResponse* response) override;
+  grpc::ServerUnaryReactor* PreviewExperiment(grpc::CallbackServerContext* context,
+                                              const v1::PreviewExperimentRequest* request,
+                                              v1::PreviewExperimentResponse* response) override;
+  grpc::ServerUnaryReactor* GetExperiment(grpc::CallbackServerContext* context,
+                                          const v1::GetExperimentRequest* request,
+                                          v1::GetExperimentResponse* response) override;
+  grpc::ServerUnaryReactor* ListExperiments(grpc::CallbackServerContext* context,
+                                            const v1::ListExperimentsRequest* request,
+                                            v1::ListExperimentsResponse* response) override;
+  grpc::ServerUnaryReactor* CancelExperiment(grpc::CallbackServerContext* context,
+                                             const v1::CancelExperimentRequest* request,
+                                             v1::CancelExperimentResponse* response) override;
+
+ private:
+  Dispatch& dispatch_;
+  const PageTokens& tokens_;
+  const std::string program_version_;
+};
+
+class TrialService : public v1::TrialService::CallbackService {
+ public:
+  TrialService(Dispatch& dispatch, const PageTokens& tokens)
+      : dispatch_(dispatch), tokens_(tokens) {}
+
+  grpc::ServerUnaryReactor* GetTrial(grpc::CallbackServerContext* context,
+                                     const v1::GetTrialRequest* request,
+                                     v1::GetTrialResponse* response) override;
+  grpc::ServerUnaryReactor* ListTrials(grpc::CallbackServerContext* context,
+                                       const v1::ListTrialsRequest* request,
+                                       v1::ListTrialsResponse* response) override;
+  grpc::ServerUnaryReactor* CancelTrial(grpc::CallbackServerContext* context,
+                                        const v1::CancelTrialRequest* request,
+                                        v1::CancelTrialResponse* response) override;
+
+ private:
+  Dispatch& dispatch_;
+  const PageTokens& tokens_;
+};
+
+class WorkerService : public v1::WorkerService::CallbackService {
+ public:
+  WorkerService(Dispatch& dispatch, const PageTokens& tokens)
+      : dispatch_(dispatch), tokens_(tokens) {}
+
+  grpc::ServerUnaryReactor* GetWorker(grpc::CallbackServerContext* context,
+                                      const v1::GetWorkerRequest* request,
+                                      v1::GetWorkerResponse* response) override;
+  grpc::ServerUnaryReactor* ListWorkers(grpc::CallbackServerContext* context,
+                                        const v1::ListWorkersRequest* request,
+                                        v1::ListWorkersResponse* response) override;
+
+ private:
+  Dispatch& dispatch_;
+  const PageTokens& tokens_;
+};
+
+// What only this process knows of itself.
+struct ProcessFacts {
+  absl::Time start_time;
+  std::string program_version;
+  std::string build_id;
+  int session_protocol_min = 1;
+  int session_protocol_max = 1;
+};
+
+class ClusterService : public v1::ClusterService::CallbackService {
+ public:
+  ClusterService(Dispatch& dispatch, const ProcessFacts& facts)
+      : dispatch_(dispatch), facts_(facts) {}
+
+  grpc::ServerUnaryReactor* GetCluster(grpc::CallbackServerContext* context,
+                                       const v1::GetClusterRequest* request,
+                                       v1::GetClusterResponse* response) override;
+
+ private:
+  Dispatch& dispatch_;
+  const ProcessFacts facts_;
+};
+
+}  // namespace cvtrain::coordinator
+
+#endif  // CVTRAIN_COORDINATOR_SERVICE_RESOURCE_SERVICES_H_
