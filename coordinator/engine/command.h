@@ -44,7 +44,7 @@ struct Command {
   // May it happen? Pure; called once, at once, in the engine's thread.
   std::function<Decision(const ClusterState& state, absl::Time now)> decide;
   // Called once, in the engine's thread, from Flush() (or from Commit() if the queue is full).
-  // `view` is valid during the call. Must not call the engine.
+  // `view` is valid during the call, and empty with an error. Must not call the engine.
   //
   // Errors are those of `decide`, and
   //   INVALID_ARGUMENT (REQUEST_ID_REUSED)    the id was used with another fingerprint

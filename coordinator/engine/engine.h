@@ -9,7 +9,7 @@
 #include <utility>
 #include <vector>
 
-#include "absl/container/btree_map.h"
+#include "absl/container/btree_set.h"
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
 #include "absl/time/time.h"
@@ -111,7 +111,7 @@ class Engine {
 
   // --- Turns ---
 
-  // Expires leases and waits. Call it at least every renewal interval; NextTick() says when.
+  // Expires leases and waits. Call it at least every renewal interval.
   void Tick(const Instant& now);
 
   // See the class. Also stores a snapshot when one is due.
@@ -136,23 +136,37 @@ class Engine {
   const ClusterState& state() const { return state_; }
 
  private:
-  struct PendingAnswer {
-    Command command;
-    absl::StatusOr<Answer> answer;
-  };
+  // A command with its answer, or a read. The argument is an error if the engine died.
+  using Waiting = std::function<void(const absl::StatusOr<View>& view)>;
 
   Engine(Journal& journal, const Options& options);
 
   absl::StatusOr<Answer> Decide(Command& command, const Instant& now);
-  absl::Status Record(const Caller* caller, storage::v1::Event event, const Instant& now);
+  // Completes, checks, applies and keeps an event for the journal. Returns RESOURCE_EXHAUSTED
+  // (LIMIT_EXCEEDED), changing nothing, if it is too large.
+  absl::Status Record(storage::v1::Event event, const storage::v1::Caller& caller, absl::Time time);
+  // The same for a decision of the coordinator itself, which must not be refused.
   void RecordOwn(const Decision& decision, const Instant& now);
-  void PlaceWaiting(const Instant& now);
-  void AdvanceSearches(const Instant& now);
-  void RefreshWorker(const WorkerName& worker, const Instant& now);
+  void Wait(Waiting waiting, const Instant& now);
+
+  absl::Status CheckHello(const session::v1::Hello& hello) const;
+  // Attempts that `worker` held, as far as we know, and holds no more.
   std::vector<AttemptName> LostBy(const session::v1::Hello& hello, const WorkerName& worker) const;
-  void OnRenew(SessionId session, const session::v1::Renew& renew, const Instant& now);
-  void QueueAttemptMessages(const Instant& now);
+  void Welcome(SessionId session, const session::v1::Hello& hello, const WorkerName& worker);
+  void OnRenew(SessionId session, const WorkerName& worker, const session::v1::Renew& renew,
+               const Instant& now);
+  void OnProgress(SessionId session, const WorkerName& worker,
+                  const session::v1::AttemptProgress& progress);
+  // Readies what the workers of touched attempts have not been told.
+  void TellWorkers();
+  void TellWorker(const AttemptName& name, const storage::v1::AttemptRecord& attempt,
+                  const std::string& worker);
+
+  void RefreshWorker(const WorkerName& worker, const Instant& now);
+  void AdvanceSearches(const Instant& now);
+  void PlaceWaiting(const Instant& now);
   void Publish(const Instant& now);
+  absl::Status PutSnapshotIfDue();
   void Die(absl::Status status, const Instant& now);
 
   // Constant after construction.
@@ -167,14 +181,17 @@ class Engine {
   int64_t snapshot_revision_ = 0;
   absl::Status fatal_;
 
-  // In order of arrival: a command with its answer, or a read.
-  std::vector<std::function<void(const View&)>> waiting_;
+  std::vector<Waiting> waiting_;
 
   LeaseTable leases_;
   SessionTable sessions_;
   Rendezvous rendezvous_;
   LiveState live_;
+  // A placement may be possible that was not before.
   bool placement_due_ = true;
+  // To be told to workers once durable: messages in order, and attempts that changed.
+  std::vector<std::pair<SessionId, session::v1::ConnectResponse>> staged_;
+  absl::btree_set<AttemptName> touched_;
   Outputs outputs_;
 };
 

@@ -24,7 +24,23 @@ namespace cvtrain::coordinator {
 
 enum class Detail { kSummary, kFull };  // as in List, as in Get
 
+// Says why trials wait; looks at the queue once, when first asked. Thread-compatible; the view must
+// outlive it.
+class WaitExplainer {
+ public:
+  explicit WaitExplainer(const View& view);
+  std::string Explain(const TrialName& trial);
+
+ private:
+  const View& view_;
+  bool ready_ = false;
+  std::vector<QueuedTrials> queue_;
+  std::vector<WorkerSlots> workers_;
+};
+
 v1::Experiment ToProto(const ClusterState::Experiment& experiment);
+v1::Trial ToProto(const View& view, const ClusterState::Experiment& experiment,
+                  const ClusterState::Trial& trial, Detail detail, WaitExplainer& explainer);
 v1::Trial ToProto(const View& view, const ClusterState::Experiment& experiment,
                   const ClusterState::Trial& trial, Detail detail);
 v1::Worker ToProto(const View& view, const ClusterState::Worker& worker);
