@@ -397,4 +397,9 @@ absl::StatusOr<int> CheckpointStore::Collect(const std::set<Uuid>& live) {
   return collected;
 }
 
+int64_t CheckpointStore::used_bytes() const {
+  absl::MutexLock lock(&mu_);
+  return used_bytes_;
+}
+
 }  // namespace cvtrain::coordinator
