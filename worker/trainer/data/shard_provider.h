@@ -15,7 +15,8 @@ class ShardProvider {
   virtual ~ShardProvider() = default;
 
   // Waits for the shard at position `index` of the data set's version; its digest has been
-  // verified. The file can be read as long as the descriptor is open.
+  // verified. The file can be read as long as the descriptor is open. One shard is not asked for
+  // by two threads at a time.
   //
   // UNAVAILABLE (SHARD_NOT_FOUND)  the agent cannot get it; the message says why
   // UNAVAILABLE (PEER_GONE)        the agent is gone
