@@ -14,7 +14,7 @@ import re
 SHARED = [
     ["proto"],
     ["common"],
-    ["plan/network", "plan/recipe", "plan/curriculum"],
+    ["plan/network", "plan/curriculum", "plan/recipe"],
     ["formats/image", "formats/shard", "formats/checkpoint", "formats/safetensors"],
 ]
 COLUMNS = {
@@ -90,7 +90,7 @@ CALLS = [
     ("chance", r"(?<![\w.>:])(std::|::)?(rand|srand|random|drand48|getentropy)\s*\("
                r"|\bstd::(random_device|mt19937(_64)?|default_random_engine)\b|\babsl::BitGen\b"),
     ("the environment", r"(?<![\w.>:])(std::|::)?(getenv|secure_getenv|setenv|putenv)\s*\("),
-    ("threads", r"\bstd::(thread|jthread|async)\b|\bpthread_create\b|\.detach\(\)"),
+    ("threads", r"\bstd::(thread|jthread|async)\b|\bpthread_create\b|thread\w*\.detach\(\)"),
 ]
 
 OURS = ("cvtrain/", "common/", "plan/", "formats/", "coordinator/", "worker/", "client/")

@@ -52,7 +52,7 @@ class RulesTest(unittest.TestCase):
     def test_an_include_of_the_shared_rows_is_clean(self):
         self.assert_include_clean("worker/agent/lease/a.h", "common/clock.h")
         self.assert_include_clean("coordinator/state/a.h", "cvtrain/v1/trial.pb.h")
-        self.assert_include_clean("plan/curriculum/a.cc", "plan/network/cost.h")
+        self.assert_include_clean("plan/recipe/a.cc", "plan/network/cost.h")
 
     def test_an_include_of_another_column_is_found(self):
         self.assert_include_found(
@@ -133,6 +133,7 @@ class RulesTest(unittest.TestCase):
             "std::mt19937 engine;",
             'const char* home = std::getenv("HOME");',
             "std::thread t([] {});",
+            "thread.detach();",
         ]:
             self.assert_finds("coordinator/service/a.cc", call + "\n", "only common/ may")
             self.assert_clean("common/a.cc", call + "\n")
@@ -143,7 +144,7 @@ class RulesTest(unittest.TestCase):
             '/* std::thread */ Log("absl::Now()");',
             "file->Open(path); file.open(path); Reopen(path); system.rand();",
             "random.Uniform(); operand(3); const Random& random;",
-            "grand(); brand(); my::rand_like(x); torch::rand({2});",
+            "grand(); brand(); my::rand_like(x); torch::rand({2}); t.detach();",
             "const int n = 1'000'000; absl::Time now = clock.WallNow();",
             'R"(absl::Now())";',
         ]:
