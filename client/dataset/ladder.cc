@@ -1,0 +1,107 @@
+#include "client/dataset/ladder.h"
+
+#include <algorithm>
+#include <utility>
+
+#include "common/errors.h"
+#include "common/status_macros.h"
+#include "formats/image/png.h"
+
+namespace cvtrain::client {
+
+using formats::ImageInfo;
+using formats::ImageKind;
+using formats::PictureSize;
+
+namespace {
+
+// A small picture with a large file is mostly metadata, which every trial would read again.
+constexpr size_t kKeptFileBytesMax = size_t{1} << 20;
+
+PictureSize Upright(const ImageInfo& info) {
+  if (info.orientation >= 5) return {info.height, info.width};
+  return {info.width, info.height};
+}
+
+}  // namespace
+
+LadderMaker::LadderMaker(formats::LadderOptions options, const formats::ImageLimits& limits)
+    : options_(std::move(options)), limits_(limits), jpeg_(limits) {}
+
+absl::StatusOr<ImageInfo> LadderMaker::ReadInfo(absl::string_view file) {
+  switch (formats::SniffImageKind(file)) {
+    case ImageKind::kJpeg:
+      return jpeg_.ReadInfo(file);
+    case ImageKind::kPng:
+      return formats::ReadPngInfo(file, limits_);
+    default:
+      return InvalidArgument(Reason::kDataBad, file.empty() ? "image: the file is empty"
+                                                            : "image: neither JPEG nor PNG");
+  }
+}
+
+absl::Status LadderMaker::DecodeUpright(absl::string_view file, const ImageInfo& info) {
+  if (info.kind == ImageKind::kPng) return formats::DecodePng(file, limits_, &picture_);
+  formats::JpegDecodeOptions options;
+  const int shorter = std::min(info.width, info.height);
+  while (options.scale_denominator < 8 &&
+         shorter / (options.scale_denominator * 2) >= 2 * options_.source_side) {
+    options.scale_denominator *= 2;
+  }
+  CVT_RETURN_IF_ERROR(jpeg_.Decode(file, options, &picture_));
+  formats::ApplyOrientation(info.orientation, &picture_);
+  return absl::OkStatus();
+}
+
+bool LadderMaker::KeepsFile(absl::string_view file, const ImageInfo& info) const {
+  return info.kind == ImageKind::kJpeg && !info.progressive && info.orientation == 1 &&
+         info.channels <= 3 && std::min(info.width, info.height) <= options_.source_side &&
+         file.size() <= kKeptFileBytesMax;
+}
+
+absl::StatusOr<Ladder> LadderMaker::Make(absl::string_view file) {
+  CVT_ASSIGN_OR_RETURN(const ImageInfo info, ReadInfo(file));
+  CVT_RETURN_IF_ERROR(DecodeUpright(file, info));
+  const PictureSize original = Upright(info);
+  const PictureSize capped = formats::ShrinkToShortSide(original, options_.source_side);
+  formats::ResizeArea(picture_, capped.width, capped.height, &source_);
+
+  Ladder ladder;
+  if (options_.keep_originals) {
+    ladder.size = original;
+    ladder.source = std::string(file);
+    ladder.source_orientation = info.orientation;
+    ladder.source_format =
+        info.kind == ImageKind::kPng ? formats::SourceFormat::kPng : formats::SourceFormat::kJpeg;
+  } else {
+    ladder.size = capped;
+    if (KeepsFile(file, info)) {
+      ladder.source = std::string(file);
+    } else {
+      CVT_ASSIGN_OR_RETURN(ladder.source,
+                           formats::EncodeJpeg(source_, {.quality = options_.jpeg_quality}));
+    }
+  }
+  for (const int side : options_.rungs) {
+    std::string& bytes = ladder.rungs.emplace_back();
+    if (std::min(ladder.size.width, ladder.size.height) <= side) continue;
+    const PictureSize size = formats::ShrinkToShortSide(ladder.size, side);
+    formats::ResizeArea(source_, size.width, size.height, &rung_);
+    CVT_ASSIGN_OR_RETURN(bytes, formats::EncodeJpeg(rung_, {.quality = options_.jpeg_quality}));
+  }
+  return ladder;
+}
+
+std::string SkipCause(absl::string_view file, const absl::Status& status) {
+  switch (status.code()) {
+    case absl::StatusCode::kResourceExhausted:
+      return "too_large";
+    case absl::StatusCode::kInvalidArgument:
+      if (file.empty()) return "empty";
+      return formats::SniffImageKind(file) == ImageKind::kUnknown ? "not_an_image" : "damaged";
+    default:
+      return "unreadable";
+  }
+}
+
+}  // namespace cvtrain::client
