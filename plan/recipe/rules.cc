@@ -11,6 +11,7 @@
 #include "common/ids.h"
 #include "common/limits.h"
 #include "common/text.h"
+#include "plan/recipe/schema.h"
 
 namespace cvtrain::plan {
 namespace {
@@ -50,7 +51,7 @@ void CheckScalar(const Message& message, const FieldDescriptor& field, int index
   } else if (field.cpp_type() == FieldDescriptor::CPPTYPE_DOUBLE) {
     const double value =
         many ? r.GetRepeatedDouble(message, &field, index) : r.GetDouble(message, &field);
-    if (!std::isfinite(value)) rules.Add(path, "must be finite", FormatDouble(value));
+    if (!std::isfinite(value)) rules.Add(path, "must be finite", FormatNumber(value));
   } else if (field.cpp_type() == FieldDescriptor::CPPTYPE_ENUM) {
     const int value =
         many ? r.GetRepeatedEnumValue(message, &field, index) : r.GetEnumValue(message, &field);
@@ -63,7 +64,7 @@ void CheckScalar(const Message& message, const FieldDescriptor& field, int index
 }  // namespace
 
 std::string Interval::ToString() const {
-  return absl::StrCat(low_is_open ? "(" : "[", FormatDouble(low), ", ", FormatDouble(high),
+  return absl::StrCat(low_is_open ? "(" : "[", FormatNumber(low), ", ", FormatNumber(high),
                       high_is_open ? ")" : "]");
 }
 
@@ -73,7 +74,7 @@ void Rules::Add(std::string field, std::string rule, std::string value) {
 
 void Rules::InRange(absl::string_view field, double value, const Interval& interval) {
   if (!std::isfinite(value) || interval.Contains(value)) return;
-  Add(std::string(field), absl::StrCat("must be in ", interval.ToString()), FormatDouble(value));
+  Add(std::string(field), absl::StrCat("must be in ", interval.ToString()), FormatNumber(value));
 }
 
 void Rules::Required(absl::string_view field, bool is_given, double value,

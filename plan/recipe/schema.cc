@@ -1,7 +1,9 @@
 #include "plan/recipe/schema.h"
 
+#include <charconv>
 #include <cmath>
 #include <limits>
+#include <system_error>
 #include <variant>
 
 #include "absl/strings/ascii.h"
@@ -26,6 +28,10 @@ using Scalar = std::variant<bool, int32_t, int64_t, uint32_t, uint64_t, float, d
                             const EnumValueDescriptor*>;
 
 constexpr size_t kFieldsListedMax = 12;
+
+// Sizes of numbers that people write without an exponent.
+constexpr double kPlainMin = 1e-4;
+constexpr double kPlainMax = 1e15;
 
 // The part that all values of an enum begin with: that of its zero value before
 // `UNSPECIFIED`.
@@ -214,6 +220,19 @@ std::string UnknownFieldRule(const Descriptor& descriptor, absl::string_view nam
   return absl::StrCat(what, " (known: ", absl::StrJoin(names, ", "), ")");
 }
 
+std::string FormatNumber(double value) {
+  const std::string shortest = FormatDouble(value);
+  const double size = std::abs(value);
+  if (shortest.find('e') == std::string::npos || size < kPlainMin || size >= kPlainMax) {
+    return shortest;
+  }
+  char buffer[64];
+  const auto [end, error] =
+      std::to_chars(buffer, buffer + sizeof(buffer), value, std::chars_format::fixed);
+  CVT_CHECK(error == std::errc()) << shortest;
+  return std::string(buffer, end);
+}
+
 const FieldDescriptor* OtherMemberSet(const Message& message, const FieldDescriptor& field) {
   const google::protobuf::OneofDescriptor* oneof = field.real_containing_oneof();
   if (oneof == nullptr) return nullptr;
@@ -255,10 +274,10 @@ std::string GetScalar(const Message& message, const FieldDescriptor& field, int 
       return absl::StrCat(many ? r.GetRepeatedUInt64(message, &field, index)
                                : r.GetUInt64(message, &field));
     case FieldDescriptor::CPPTYPE_FLOAT:
-      return FormatDouble(many ? r.GetRepeatedFloat(message, &field, index)
+      return FormatNumber(many ? r.GetRepeatedFloat(message, &field, index)
                                : r.GetFloat(message, &field));
     case FieldDescriptor::CPPTYPE_DOUBLE:
-      return FormatDouble(many ? r.GetRepeatedDouble(message, &field, index)
+      return FormatNumber(many ? r.GetRepeatedDouble(message, &field, index)
                                : r.GetDouble(message, &field));
     case FieldDescriptor::CPPTYPE_BOOL:
       return (many ? r.GetRepeatedBool(message, &field, index) : r.GetBool(message, &field))

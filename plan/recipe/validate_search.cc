@@ -12,6 +12,7 @@
 #include "plan/recipe/evaluation_metrics.h"
 #include "plan/recipe/field_path.h"
 #include "plan/recipe/rules.h"
+#include "plan/recipe/schema.h"
 #include "plan/recipe/search_points.h"
 #include "plan/recipe/validate.h"
 
@@ -150,10 +151,10 @@ void CheckNumberRange(const std::string& path, const v1::RandomParameter& parame
     return;
   }
   // `max` itself is never drawn, but it is where the values end.
-  checker.CheckValue(field + ".min", parameter.parameter(), FormatDouble(range.min()));
+  checker.CheckValue(field + ".min", parameter.parameter(), FormatNumber(range.min()));
   if (range.min() < range.max()) {
     checker.CheckValue(field + ".max", parameter.parameter(),
-                       FormatDouble(std::nextafter(range.max(), range.min())));
+                       FormatNumber(std::nextafter(range.max(), range.min())));
   }
 }
 
@@ -217,9 +218,9 @@ void CheckLinearPoints(const v1::LinearSearch& linear, ParameterChecker& checker
   const std::vector<double> points = LinearPoints(linear);
   if (points.empty()) {
     rules.Add(path + ".step",
-              absl::StrCat("must lead from start, ", FormatDouble(linear.start()), ", to stop, ",
-                           FormatDouble(linear.stop())),
-              FormatDouble(linear.step()));
+              absl::StrCat("must lead from start, ", FormatNumber(linear.start()), ", to stop, ",
+                           FormatNumber(linear.stop())),
+              FormatNumber(linear.step()));
     return;
   }
   if (!CheckCount(has_values ? path + ".values" : path, static_cast<int>(points.size()), kTrialsMax,
@@ -229,7 +230,7 @@ void CheckLinearPoints(const v1::LinearSearch& linear, ParameterChecker& checker
   for (size_t i = 0; i < points.size(); ++i) {
     const std::string field = has_values ? absl::StrCat(path, ".values.", i) : path + ".step";
     const size_t violations_before = rules.violations().size();
-    checker.CheckValue(field, linear.parameter(), FormatDouble(points[i]));
+    checker.CheckValue(field, linear.parameter(), FormatNumber(points[i]));
     // The points of a step share a field: the first bad one says enough.
     if (!has_values && rules.violations().size() > violations_before) return;
   }

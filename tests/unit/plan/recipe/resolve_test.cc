@@ -1,0 +1,274 @@
+#include "plan/recipe/resolve.h"
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include "plan/recipe/validate.h"
+#include "plan/recipe/writer.h"
+#include "tests/support/proto_matchers.h"
+#include "tests/support/status_matchers.h"
+#include "tests/unit/plan/recipe/specs.h"
+
+namespace cvtrain::plan {
+namespace {
+
+using ::cvtrain::testing::EqualsProto;
+using ::cvtrain::testing::Message;
+using ::cvtrain::testing::Reason;
+using ::cvtrain::testing::StatusIs;
+using ::testing::HasSubstr;
+using ::testing::IsEmpty;
+
+v1::ExperimentSpec Resolved(v1::ExperimentSpec spec) {
+  const absl::Status status = Resolve(&spec, FlowerFacts());
+  EXPECT_TRUE(status.ok()) << status;
+  return spec;
+}
+
+TEST(ResolveTest, WritesEveryDefault) {
+  EXPECT_THAT(
+      Resolved(MultiScaleSpec({
+          "recipe.augmentation={range_augment: {target_psnr: {}}}",
+          "recipe.sampler.multi_scale.curriculum={linear: {grow_until_epoch: 5}}",
+      })),
+      EqualsProto(R"pb(
+        api: "cvtrain/v1"
+        kind: "Experiment"
+        name: "multi"
+        project: "default"
+        recipe {
+          task: TASK_CLASSIFICATION
+          dataset {
+            name: "flowers"
+            version: 3
+            digest: "aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa"
+            train_split: "train"
+            validation_split: "test"
+          }
+          model {
+            resnet { depth: 18 zero_init_residual: false }
+            num_classes: 12
+          }
+          epochs: 10
+          sampler {
+            multi_scale {
+              base { height: 224 width: 224 batch_size: 128 }
+              scales { min: 128 max: 320 count: 5 divisible_by: 32 }
+              variable_batch: true
+              include_base: true
+              curriculum { linear { grow_until_epoch: 5 start_max: 128 } }
+            }
+          }
+          augmentation {
+            random_resized_crop {
+              scale_min: 0.08
+              scale_max: 1
+              ratio_min: 0.75
+              ratio_max: 1.3333333333333333
+            }
+            horizontal_flip { probability: 0.5 }
+            range_augment {
+              target_psnr { start: 40 end: 20 curve: CURVE_COSINE }
+              operations: OPERATION_BRIGHTNESS
+              operations: OPERATION_CONTRAST
+              operations: OPERATION_NOISE
+              alpha: 100
+              start {
+                brightness { low: 0.59796746496148367 high: 8.3764128381234286 }
+                contrast { low: 0.59796746496148367 high: 8.3764128381234286 }
+                noise { low: 2.5e-05 high: 0.525026689560192 }
+              }
+              learning_rate_multiplier: 1
+              weight_decay: 0
+            }
+          }
+          loss { label_smoothing: 0 }
+          optimizer {
+            sgd { momentum: 0.9 weight_decay: 0 nesterov: false decay_one_dimensional: false }
+          }
+          learning_rate {
+            cosine { max: 0.1 min: 0 warmup_steps: 0 warmup_epochs: 0 warmup_init: 0 }
+          }
+          evaluation {
+            every_epochs: 1
+            sizes { resize: 256 crop: 224 }
+            conditions { name: "clean" noise: 0 }
+            batch_size: 64
+          }
+          checkpoint {
+            every { epochs: 1 }
+            keep_best: 1
+            keep_last: 1
+          }
+          precision: PRECISION_FP32
+          seed: 0
+        }
+        resources { slots: 1 logical_ranks: 1 }
+        priority: 50
+        retry { user_max: 0 out_of_memory_max: 1 infrastructure_max: 20 }
+      )pb"));
+}
+
+TEST(ResolveTest, KeepsWhatIsGiven) {
+  const v1::ExperimentSpec spec = Resolved(SmallSpec(
+      {"project=mine", "priority=0", "resources={slots: 2, logical_ranks: 8}", "recipe.seed=5",
+       "recipe.dataset={name: flowers, train_split: test, validation_split: train}",
+       "recipe.model={small_resnet: {widths: [8, 16], blocks: [3]}, num_classes: 20}",
+       "recipe.evaluation={sizes: [{crop: 112}]}", "recipe.checkpoint={every: {steps: 7}}",
+       "recipe.augmentation={normalize: {}}"}));
+  EXPECT_EQ(spec.project(), "mine");
+  EXPECT_EQ(spec.priority(), 0);
+  EXPECT_EQ(spec.resources().logical_ranks(), 8);
+  EXPECT_EQ(spec.recipe().dataset().train_split(), "test");
+  EXPECT_EQ(spec.recipe().model().num_classes(), 20);
+  EXPECT_THAT(spec.recipe().model().small_resnet().blocks(), ::testing::ElementsAre(3, 3));
+  EXPECT_EQ(spec.recipe().evaluation().sizes(0).resize(), 128);
+  EXPECT_FALSE(spec.recipe().checkpoint().every().has_epochs());
+  EXPECT_EQ(spec.recipe().augmentation().normalize().mean(0), 0.485);
+}
+
+TEST(ResolveTest, FillsTheStagesOfACurriculum) {
+  const v1::ExperimentSpec spec = Resolved(
+      MultiScaleSpec({"recipe.sampler.multi_scale.curriculum={stages: {list: [{scales: {max: 160}, "
+                      "include_base: false}, {from_epoch: 5}]}}"}));
+  const v1::StageList& stages = spec.recipe().sampler().multi_scale().curriculum().stages();
+  EXPECT_THAT(stages, EqualsProto(R"pb(
+                list {
+                  scales { min: 128 max: 160 count: 5 divisible_by: 32 }
+                  include_base: false
+                }
+                list {
+                  from_epoch: 5
+                  scales { min: 128 max: 320 count: 5 divisible_by: 32 }
+                  include_base: true
+                }
+              )pb"));
+}
+
+TEST(ResolveTest, GivesTheSixScalarsTheDecayOfTheNetwork) {
+  const v1::ExperimentSpec spec =
+      Resolved(SmallSpec({"recipe.optimizer={sgd: {weight_decay: 0.0005}}",
+                          "recipe.augmentation={range_augment: {target_psnr: {}}}"}));
+  EXPECT_EQ(spec.recipe().augmentation().range_augment().weight_decay(), 0.0005);
+}
+
+TEST(ResolveTest, ChangesNothingTheSecondTime) {
+  for (v1::ExperimentSpec spec :
+       {SmallSpec(), MultiScaleSpec({"recipe.augmentation={range_augment: {target_psnr: {}}}"})}) {
+    const v1::ExperimentSpec once = Resolved(spec);
+    EXPECT_THAT(Resolved(once), EqualsProto(once));
+    EXPECT_THAT(Validate(once), IsEmpty());
+  }
+}
+
+TEST(ResolveTest, NeedsNoDataForASyntheticTask) {
+  v1::ExperimentSpec spec = Spec(R"(
+api: cvtrain/v1
+kind: Experiment
+name: synthetic
+recipe: {task: synthetic, synthetic: {steps: 100, fail_at_step: 5}}
+)");
+  CVT_ASSERT_OK(Resolve(&spec, {}));
+  EXPECT_THAT(spec.recipe().synthetic(), EqualsProto(R"pb(
+                steps: 100
+                step_time_ms: 10
+                steps_per_epoch: 100
+                final_metric: 50
+                fail_at_step: 5
+                fail_attempts: 1
+                failure: FAILURE_USER_ERROR
+                checkpoint_bytes: 1024
+              )pb"));
+  EXPECT_FALSE(spec.recipe().has_dataset());
+  EXPECT_FALSE(spec.recipe().has_sampler());
+}
+
+absl::Status ResolveSmall(const std::vector<std::string>& changes,
+                          const DatasetFacts& facts = FlowerFacts()) {
+  v1::ExperimentSpec spec = SmallSpec(changes);
+  const v1::ExperimentSpec before = spec;
+  const absl::Status status = Resolve(&spec, facts);
+  EXPECT_THAT(spec, EqualsProto(before));  // after an error
+  return status;
+}
+
+TEST(ResolveTest, RefusesWhatDoesNotFitTheData) {
+  EXPECT_THAT(ResolveSmall({"recipe.dataset.train_split=trian"}),
+              StatusIs(absl::StatusCode::kInvalidArgument, Reason("UNKNOWN_NAME"),
+                       Message(HasSubstr("did you mean train?"))));
+  EXPECT_THAT(ResolveSmall({"recipe.dataset.validation_split=val"}), Reason("UNKNOWN_NAME"));
+  EXPECT_THAT(ResolveSmall({"recipe.dataset.version=2"}), Reason("RECIPE_INVALID"));
+  EXPECT_THAT(ResolveSmall({"recipe.dataset.digest=" + std::string(64, 'b')}),
+              Reason("RECIPE_INVALID"));
+  EXPECT_THAT(ResolveSmall({"recipe.model.num_classes=11"}),
+              StatusIs(absl::StatusCode::kInvalidArgument, Reason("RECIPE_INVALID"),
+                       Message(HasSubstr("must be at least 12"))));
+  EXPECT_THAT(ResolveSmall({"resources.slots=1000"}),
+              StatusIs(absl::StatusCode::kInvalidArgument, Reason("RECIPE_INVALID"),
+                       Message(HasSubstr("must be at most 720"))));
+  DatasetFacts empty = FlowerFacts();
+  empty.images_by_split["test"] = 0;
+  EXPECT_THAT(ResolveSmall({}, empty), Reason("RECIPE_INVALID"));
+}
+
+TEST(ResolveTest, RefusesEndlessTrials) {
+  DatasetFacts large = FlowerFacts();
+  large.images_by_split["train"] = 10'000'000;
+  EXPECT_THAT(ResolveSmall({"recipe.epochs=100000"}, large),
+              StatusIs(absl::StatusCode::kInvalidArgument, Reason("RECIPE_INVALID"),
+                       Message(HasSubstr("more than 20000000 steps"))));
+}
+
+TEST(ResolveTest, RefusesASearchThatADefaultContradicts) {
+  // start_max becomes scales.min, 128, which the second value leaves behind.
+  v1::ExperimentSpec spec = MultiScaleSpec({
+      "recipe.sampler.multi_scale.curriculum={linear: {grow_until_epoch: 5}}",
+      "search={grid: {parameters: [{parameter: recipe.sampler.multi_scale.scales.min, values: "
+      "[96, 160]}]}, objective: {metric: val/top1, mode: max}}",
+  });
+  EXPECT_THAT(Validate(spec), IsEmpty());
+  EXPECT_THAT(Resolve(&spec, FlowerFacts()),
+              StatusIs(absl::StatusCode::kInvalidArgument, Message(HasSubstr("values.1"))));
+}
+
+TEST(ConcreteRecipeTest, SetsTheParametersOfATrial) {
+  const v1::ExperimentSpec spec =
+      Resolved(SmallSpec({"recipe.augmentation={range_augment: {target_psnr: {}}}"}));
+  CVT_ASSERT_OK_AND_ASSIGN(
+      const v1::Recipe recipe,
+      ConcreteRecipe(spec, {{"recipe.augmentation.range_augment.target_psnr.end", "5"},
+                            {"recipe.precision", "bf16"}}));
+  EXPECT_EQ(recipe.augmentation().range_augment().target_psnr().end(), 5);
+  EXPECT_EQ(recipe.precision(), v1::Recipe::PRECISION_BF16);
+  EXPECT_EQ(recipe.epochs(), spec.recipe().epochs());
+  CVT_ASSERT_OK_AND_ASSIGN(const v1::Recipe same, ConcreteRecipe(spec, {}));
+  EXPECT_THAT(same, EqualsProto(spec.recipe()));
+}
+
+TEST(ConcreteRecipeTest, RefusesBadParameters) {
+  const v1::ExperimentSpec spec = Resolved(SmallSpec());
+  EXPECT_THAT(ConcreteRecipe(spec, {{"recipe.epoch", "5"}}), Reason("UNKNOWN_NAME"));
+  EXPECT_THAT(ConcreteRecipe(spec, {{"recipe.epochs", "x"}}), Reason("FIELD_INVALID"));
+  EXPECT_THAT(ConcreteRecipe(spec, {{"recipe.epochs", "0"}}), Reason("RECIPE_INVALID"));
+}
+
+TEST(RecipeDigestTest, NamesARecipe) {
+  const v1::Recipe recipe = Resolved(SmallSpec()).recipe();
+  v1::Recipe other = recipe;
+  EXPECT_EQ(RecipeDigest(recipe), RecipeDigest(other));
+  EXPECT_EQ(RecipeDigest(recipe).size(), 64u);
+  other.set_seed(1);
+  EXPECT_NE(RecipeDigest(recipe), RecipeDigest(other));
+}
+
+TEST(RecipeDigestTest, NeverChanges) {
+  v1::Recipe recipe;
+  recipe.set_task(v1::Recipe::TASK_CLASSIFICATION);
+  recipe.set_epochs(30);
+  recipe.set_seed(7);
+  EXPECT_EQ(RecipeDigest(recipe),
+            "0ed2153e50d218f1918f1e75b9a26f2b49a1248f20c17452d560435112ea577c");
+}
+
+}  // namespace
+}  // namespace cvtrain::plan
