@@ -23,8 +23,8 @@ namespace cvtrain::worker {
 //   DEADLINE_EXCEEDED (DEADLINE)       no answer in time; the outcome is unknown
 //   CANCELLED                          the stop token or Shutdown() ended the call
 //
-// Thread-safe. Callbacks run once each, on a thread of the implementation; they must not
-// block, and may call back in.
+// Thread-safe. Callbacks run once each, on a thread of the implementation or the caller's;
+// they must not block or call back in.
 class CoordinatorClient {
  public:
   template <typename Response>
@@ -37,7 +37,8 @@ class CoordinatorClient {
     // The stream is up; messages may be sent before, too.
     virtual void OnStreamOpened() = 0;
     virtual void OnStreamMessage(session::v1::ConnectResponse message) = 0;
-    // The last call for a stream. `status` is an error unless CloseStream() was called.
+    // The last call for a stream; `status` is an error. Does not come for a stream that
+    // was closed from this side, after which nothing more comes of it.
     virtual void OnStreamClosed(absl::Status status) = 0;
   };
 
@@ -50,7 +51,7 @@ class CoordinatorClient {
   virtual ~CoordinatorClient() = default;
 
   // Opens the control stream; a stream that is still open is closed first. `listener`
-  // must live until OnStreamClosed() or the end of Shutdown().
+  // must live until the end of Shutdown().
   virtual void OpenStream(StreamListener& listener) = 0;
   // Queues a message on the stream; dropped if there is none.
   virtual void SendOnStream(session::v1::ConnectRequest message) = 0;

@@ -7,6 +7,7 @@
 #include "common/errors.h"
 #include "common/log.h"
 #include "common/status_macros.h"
+#include "common/uuid.h"
 
 namespace cvtrain::worker {
 namespace {
@@ -41,19 +42,20 @@ void MergeSeries(const v1::MetricSeries& more, std::map<std::string, int>& by_na
 
 }  // namespace
 
-Spool::Attempt::Attempt(FileSystem& files, const std::string& directory,
+Spool::Attempt::Attempt(FileSystem& files, const std::string& directory, std::string stream_id,
                         const SpoolOptions& options)
-    : metrics(files, directory, "metrics",
+    : stream(std::move(stream_id)),
+      metrics(files, directory, "metrics",
               {.segment_size_bytes = options.segment_size_bytes, .sync_batches = true}),
       // A line told twice after a power cut harms nobody.
       logs(files, directory, "logs",
            {.segment_size_bytes = options.segment_size_bytes, .sync_batches = false}) {}
 
-Spool::Spool(FileSystem& files, std::string directory, std::string stream,
-             const SpoolOptions& options, TelemetryRegistry& telemetry)
+Spool::Spool(FileSystem& files, std::string directory, Random& random, const SpoolOptions& options,
+             TelemetryRegistry& telemetry)
     : files_(files),
       directory_(std::move(directory)),
-      stream_(std::move(stream)),
+      random_(random),
       options_(options),
       bytes_gauge_(telemetry.NewGauge({.name = "cvtrain_worker_spool_size_bytes",
                                        .help = "Reports and checkpoints that wait on the disk"})),
@@ -74,7 +76,9 @@ Spool::Spool(FileSystem& files, std::string directory, std::string stream,
 Spool::Attempt& Spool::Held(const AttemptKey& key) {
   const auto it = attempts_.find(key);
   if (it != attempts_.end()) return it->second;
-  return attempts_.try_emplace(key, files_, JoinPath(directory_, key.DirectoryName()), options_)
+  return attempts_
+      .try_emplace(key, files_, JoinPath(directory_, key.DirectoryName()),
+                   Uuid::Random(random_).ToString(), options_)
       .first->second;
 }
 
@@ -229,7 +233,7 @@ void Spool::CountDropped(Kind kind, const RecordQueue::Dropped& dropped) {
 std::optional<session::v1::ReportMetricsRequest> Spool::NextMetrics(const AttemptKey& key) {
   Attempt* attempt = Find(key);
   if (attempt == nullptr) return std::nullopt;
-  auto batch = attempt->metrics.Next(stream_, options_.batch_size_bytes_max);
+  auto batch = attempt->metrics.Next(attempt->stream, options_.batch_size_bytes_max);
   if (!batch.ok()) {
     errors_.Increment();
     return std::nullopt;
@@ -250,7 +254,7 @@ std::optional<session::v1::ReportMetricsRequest> Spool::NextMetrics(const Attemp
 std::optional<session::v1::ReportLogsRequest> Spool::NextLogs(const AttemptKey& key) {
   Attempt* attempt = Find(key);
   if (attempt == nullptr) return std::nullopt;
-  auto batch = attempt->logs.Next(stream_, options_.batch_size_bytes_max);
+  auto batch = attempt->logs.Next(attempt->stream, options_.batch_size_bytes_max);
   if (!batch.ok()) {
     errors_.Increment();
     return std::nullopt;
@@ -311,11 +315,14 @@ void Spool::AckFacts(const AttemptKey& key, int64_t sequence) {
   }
 }
 
+bool Spool::IsEnding(const AttemptKey& key) const {
+  const Attempt* attempt = Find(key);
+  return attempt != nullptr && !attempt->facts.empty() && attempt->facts.back().has_ended();
+}
+
 bool Spool::OnlyEndWaits(const AttemptKey& key) const {
   const Attempt* attempt = Find(key);
-  if (attempt == nullptr || attempt->facts.empty() || !attempt->facts.back().has_ended()) {
-    return false;
-  }
+  if (attempt == nullptr || !IsEnding(key)) return false;
   return attempt->facts_acked + 1 == attempt->facts.size() && attempt->metrics.empty() &&
          attempt->logs.empty() && attempt->checkpoints.empty();
 }

@@ -14,6 +14,7 @@
 #include "absl/types/span.h"
 #include "common/file_system.h"
 #include "common/limits.h"
+#include "common/random.h"
 #include "common/telemetry.h"
 #include "cvtrain/session/v1/session.pb.h"
 #include "worker/agent/session/attempt_key.h"
@@ -60,12 +61,12 @@ struct SpooledCheckpoint {
 // metrics and logs are dropped and counted. Thread-compatible.
 class Spool {
  public:
-  // `stream` is a new UUID of this process. `files` and `telemetry` must outlive it.
+  // `random` gives each attempt a stream of its own in this process. `files`, `random` and
+  // `telemetry` must outlive it.
   // Errors of FileSystem for `directory`; a damaged attempt inside is kept as far as it
   // can be read.
   static absl::StatusOr<std::unique_ptr<Spool>> Open(FileSystem& files, std::string directory,
-                                                     std::string stream,
-                                                     const SpoolOptions& options,
+                                                     Random& random, const SpoolOptions& options,
                                                      TelemetryRegistry& telemetry);
 
   // What an earlier process left.
@@ -90,6 +91,8 @@ class Spool {
   // some: RanksEnded gets the number after it and is to be sent again.
   void AckFacts(const AttemptKey& key, int64_t sequence);
 
+  // RanksEnded is among the facts: nothing more will come.
+  bool IsEnding(const AttemptKey& key) const;
   // Nothing but RanksEnded waits.
   bool OnlyEndWaits(const AttemptKey& key) const;
   // RanksEnded has arrived.
@@ -116,7 +119,9 @@ class Spool {
 
  private:
   struct Attempt {
-    explicit Attempt(FileSystem& files, const std::string& directory, const SpoolOptions& options);
+    Attempt(FileSystem& files, const std::string& directory, std::string stream,
+            const SpoolOptions& options);
+    const std::string stream;              // of batches that are numbered in this process
     std::vector<session::v1::Fact> facts;  // by sequence, from 1
     size_t facts_acked = 0;
     size_t facts_written = 0;                    // to the file, synced
@@ -127,7 +132,7 @@ class Spool {
   };
   enum class Kind { kMetrics, kLogs };
 
-  Spool(FileSystem& files, std::string directory, std::string stream, const SpoolOptions& options,
+  Spool(FileSystem& files, std::string directory, Random& random, const SpoolOptions& options,
         TelemetryRegistry& telemetry);
 
   absl::Status Recover();
@@ -150,7 +155,7 @@ class Spool {
 
   FileSystem& files_;
   const std::string directory_;
-  const std::string stream_;
+  Random& random_;
   const SpoolOptions options_;
   Gauge& bytes_gauge_;
   Gauge& attempts_gauge_;

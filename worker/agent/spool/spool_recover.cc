@@ -36,10 +36,9 @@ absl::Status WritePieces(WritableFile& file, absl::string_view head, absl::Span<
 }  // namespace
 
 absl::StatusOr<std::unique_ptr<Spool>> Spool::Open(FileSystem& files, std::string directory,
-                                                   std::string stream, const SpoolOptions& options,
+                                                   Random& random, const SpoolOptions& options,
                                                    TelemetryRegistry& telemetry) {
-  std::unique_ptr<Spool> spool(
-      new Spool(files, std::move(directory), std::move(stream), options, telemetry));
+  std::unique_ptr<Spool> spool(new Spool(files, std::move(directory), random, options, telemetry));
   if (const absl::Status recovered = spool->Recover(); !recovered.ok()) {
     return Annotate(recovered, "opening the spool", spool->directory_);
   }

@@ -1,0 +1,188 @@
+// The loop hears its trainers.
+
+#include <algorithm>
+#include <utility>
+
+#include "absl/strings/str_cat.h"
+#include "common/errors.h"
+#include "common/log.h"
+#include "common/uuid.h"
+#include "worker/agent/session/backoff.h"
+#include "worker/agent/supervise/agent_state.h"
+
+namespace cvtrain::worker {
+namespace {
+
+constexpr absl::Duration kStoreRetryDelay = absl::Milliseconds(200);
+
+// What the coordinator may have done although no answer came, and must not do twice.
+bool IsRepeatable(session::v1::StoreOperation::Kind kind) {
+  return kind != session::v1::StoreOperation::KIND_ADD &&
+         kind != session::v1::StoreOperation::KIND_COMPARE_SET;
+}
+
+}  // namespace
+
+TrainerSlot* Agent::FindSlot(int index) {
+  const auto it = std::find_if(slots_.begin(), slots_.end(),
+                               [&](const auto& slot) { return slot->index() == index; });
+  return it == slots_.end() ? nullptr : it->get();
+}
+
+void Agent::OnReport(const AttemptKey& key, int rank, trainer::v1::Report report) {
+  CountProgress(key, rank, report);
+  Feed(RankReported{.key = key, .rank = rank, .report = std::move(report)});
+}
+
+void Agent::OnLines(const AttemptKey& key, int rank, std::vector<v1::LogLine> lines) {
+  Feed(RankLogged{.key = key, .rank = rank, .lines = std::move(lines)});
+}
+
+void Agent::OnRankEnded(const AttemptKey& key, int rank, v1::Cause cause, std::string message,
+                        int64_t end_step, std::string sample_digest) {
+  series_->ranks_ended.For(CauseLabel(cause)).Increment();
+  const auto it = attempts_.find(key);
+  if (it != attempts_.end() && --it->second->ranks_left == 0) attempts_.erase(it);
+  Feed(RankEnded{.key = key,
+                 .rank = rank,
+                 .cause = cause,
+                 .message = std::move(message),
+                 .end_step = end_step,
+                 .sample_digest = std::move(sample_digest)});
+  // The slot may have been waited for; not from within it.
+  loop_mail_.Post([this] {
+    std::vector<AttemptKey> waiting;
+    for (const auto& [other, attempt] : attempts_) {
+      if (!attempt->started) waiting.push_back(other);
+    }
+    for (const AttemptKey& other : waiting) StartIfReady(other);
+  });
+}
+
+// --- Shards ---------------------------------------------------------------------
+
+void Agent::OnShardRequest(const TrainerRef& from, const AttemptKey& key, int index) {
+  const auto it = attempts_.find(key);
+  if (it == attempts_.end()) return;
+  const auto answer = [this, from, index](const std::string& error, int descriptor) {
+    trainer::v1::AgentFrame frame;
+    frame.mutable_shard()->set_index(index);
+    frame.mutable_shard()->set_error(error);
+    FindSlot(from.slot)->NoteActivity(clock_.SteadyNow());
+    FindSlot(from.slot)->Send(from, frame, absl::MakeConstSpan(&descriptor, error.empty() ? 1 : 0));
+  };
+  const auto& shards = it->second->assign.dataset().shards();
+  const auto shard = std::find_if(shards.begin(), shards.end(),
+                                  [&](const v1::Shard& one) { return one.index() == index; });
+  if (shard == shards.end()) {
+    answer(absl::StrCat("the data set has no shard ", index), -1);
+    return;
+  }
+  transfers_->GetShard(
+      {.digest = shard->digest(), .size_bytes = static_cast<uint64_t>(shard->size_bytes())},
+      ScopeOf(key), [this, key, index, answer](absl::StatusOr<CachedFile> file) {
+        auto shared = std::make_shared<absl::StatusOr<CachedFile>>(std::move(file));
+        loop_mail_.Post([this, key, index, answer, shared] {
+          const auto attempt = attempts_.find(key);
+          if (attempt == attempts_.end()) return;
+          if (!shared->ok()) {
+            answer(absl::StrCat("shard ", index, ": ", shared->status().message()), -1);
+            return;
+          }
+          answer("", (*shared)->descriptor());
+          attempt->second->shards[index] = *std::move(*shared);
+        });
+      });
+}
+
+// --- Store ----------------------------------------------------------------------
+
+void Agent::OnStoreCall(const TrainerRef& from, const AttemptKey& key,
+                        trainer::v1::StoreCall call) {
+  CallStore(from, key, std::move(call), ScopeOf(key));
+}
+
+void Agent::CallStore(const TrainerRef& from, const AttemptKey& key, trainer::v1::StoreCall call,
+                      std::shared_ptr<TransferScope> scope) {
+  session::v1::AccessStoreRequest request;
+  request.set_worker(options_.session.hello.worker());
+  request.set_attempt(key.attempt.ToString());
+  request.set_lease_generation(key.generation);
+  *request.mutable_operation() = call.operation();
+  client_.AccessStore(std::move(request), [this, from, key, call, scope](auto answer) {
+    loop_mail_.Post([this, from, key, call, scope, answer = std::move(answer)] {
+      OnStoreAnswer(from, key, call, scope, answer);
+    });
+  });
+}
+
+// New groups wait for a coordinator that is away; an operation that may have been done is
+// not repeated.
+void Agent::OnStoreAnswer(const TrainerRef& from, const AttemptKey& key,
+                          const trainer::v1::StoreCall& call, std::shared_ptr<TransferScope> scope,
+                          const absl::StatusOr<session::v1::AccessStoreResponse>& answer) {
+  const bool passing =
+      absl::IsUnavailable(answer.status()) || absl::IsDeadlineExceeded(answer.status());
+  if (passing && IsRepeatable(call.operation().kind()) && !scope->stop.stop_requested() &&
+      attempts_.contains(key)) {
+    delayed_.push_back(
+        {.due = clock_.SteadyNow() + kStoreRetryDelay,
+         .work = [this, from, key, call, scope] { CallStore(from, key, call, scope); }});
+    return;
+  }
+  trainer::v1::AgentFrame frame;
+  frame.mutable_store_reply()->set_id(call.id());
+  if (answer.ok()) {
+    *frame.mutable_store_reply()->mutable_result() = answer->result();
+  } else {
+    frame.mutable_store_reply()->set_error(std::string(answer.status().message()));
+  }
+  FindSlot(from.slot)->Send(from, frame);
+}
+
+// --- Checkpoints ----------------------------------------------------------------
+
+void Agent::OnCheckpoint(const TrainerRef& from, const AttemptKey& key, CheckpointBuffer buffer) {
+  CheckpointJob job;
+  job.key = key;
+  job.header.set_attempt(key.attempt.ToString());
+  job.header.set_lease_generation(key.generation);
+  job.header.set_checkpoint(Uuid::Random(random_).ToString());
+  job.header.set_step(buffer.ready.step());
+  job.header.set_epoch(buffer.ready.epoch());
+  job.header.set_stage(buffer.ready.stage());
+  job.header.set_size_bytes(buffer.ready.size_bytes());
+  job.memory = std::move(buffer.memory);
+  job.scope = ScopeOf(key);
+  const std::string name = job.header.checkpoint();
+  // Before the rank can end: RanksEnded waits for it.
+  reports_->Post([key, name](ReportSender& reports) { reports.OnCheckpointPending(key, name); });
+  transfers_->StoreCheckpoint(
+      std::move(job), [this, from, key, name, ready = buffer.ready](CheckpointOutcome outcome) {
+        const bool durable = outcome.uploaded || outcome.spooled != nullptr;
+        const absl::Status status = outcome.status;
+        auto spooled = std::shared_ptr<SpooledCheckpoint>(std::move(outcome.spooled));
+        reports_->Post([key, name, spooled](ReportSender& reports) {
+          if (spooled) {
+            reports.OnCheckpointSpooled(key, *spooled);
+          } else {
+            reports.OnCheckpointDone(key, name);
+          }
+        });
+        loop_mail_.Post([this, from, key, ready, durable, status] {
+          ReleaseBuffer(from, ready, durable);
+          if (absl::IsAborted(status)) Feed(ReportRefused{key, status});
+        });
+      });
+}
+
+void Agent::ReleaseBuffer(const TrainerRef& to, const trainer::v1::CheckpointReady& ready,
+                          bool durable) {
+  trainer::v1::AgentFrame frame;
+  frame.mutable_checkpoint_released()->set_buffer(ready.buffer());
+  frame.mutable_checkpoint_released()->set_step(ready.step());
+  frame.mutable_checkpoint_released()->set_durable(durable);
+  FindSlot(to.slot)->Send(to, frame);
+}
+
+}  // namespace cvtrain::worker

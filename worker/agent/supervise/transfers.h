@@ -1,0 +1,133 @@
+#ifndef CVTRAIN_WORKER_AGENT_SUPERVISE_TRANSFERS_H_
+#define CVTRAIN_WORKER_AGENT_SUPERVISE_TRANSFERS_H_
+
+#include <atomic>
+#include <deque>
+#include <functional>
+#include <map>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "absl/base/thread_annotations.h"
+#include "absl/status/status.h"
+#include "absl/status/statusor.h"
+#include "absl/synchronization/mutex.h"
+#include "absl/time/time.h"
+#include "common/bounded_queue.h"
+#include "common/clock.h"
+#include "common/file_system.h"
+#include "common/memfd.h"
+#include "common/random.h"
+#include "common/telemetry.h"
+#include "common/thread.h"
+#include "cvtrain/session/v1/session.pb.h"
+#include "worker/agent/cache/content_cache.h"
+#include "worker/agent/session/attempt_key.h"
+#include "worker/agent/session/coordinator_client.h"
+#include "worker/agent/spool/spool.h"
+
+namespace cvtrain::worker {
+
+struct TransfersOptions {
+  std::string worker;           // workers/{id}
+  std::string spool_directory;  // for checkpoints that cannot be uploaded
+  // Downloads at once; each has one stream.
+  int fetch_threads = 4;
+  // Checkpoints that are completed and uploaded at once.
+  int store_threads = 2;
+  // Copies of checkpoints up to this size are kept in the cache, the newest of each
+  // trial, for an attempt that goes on here. Larger ones cost more to write than they
+  // save.
+  uint64_t cached_checkpoint_size_bytes_max = uint64_t{256} << 20;
+  absl::Duration retry_delay_first = absl::Milliseconds(100);
+  absl::Duration retry_delay_max = absl::Seconds(5);
+};
+
+// What an attempt shares with its transfers.
+struct TransferScope {
+  // Ends them when the attempt is over for us.
+  StopSource stop;
+  // Its checkpoints may go to the coordinator; else they go to the spool.
+  std::atomic<bool> publishing{false};
+};
+
+// A checkpoint as the trainer left it: without its trailer.
+struct CheckpointJob {
+  AttemptKey key;
+  session::v1::UploadCheckpointHeader header;  // without digest
+  std::shared_ptr<SharedMemory> memory;        // shared with the trainer's slot
+  std::shared_ptr<TransferScope> scope;        // shared with the attempt
+};
+
+// What became of it. At most one of the two is set; neither: it is lost.
+struct CheckpointOutcome {
+  bool uploaded = false;
+  std::unique_ptr<SpooledCheckpoint> spooled;
+  absl::Status status;  // why it was not uploaded
+};
+
+// Moves the large things, on threads of its own: shards and checkpoints down into the
+// cache, checkpoints up from a trainer's memory or from the spool. Downloads are repeated
+// while the coordinator is away; uploads that fail are for the caller to repeat.
+//
+// Callbacks run on its threads and must not block. Thread-safe.
+class Transfers {
+ public:
+  // All references must outlive it.
+  Transfers(const TransfersOptions& options, FileSystem& files, CoordinatorClient& client,
+            ContentCache& cache, const Clock& clock, Random& random, TelemetryRegistry& telemetry);
+  // Ends what runs and joins the threads; what still waits is answered with CANCELLED.
+  ~Transfers();
+
+  using FileCallback = std::function<void(absl::StatusOr<CachedFile>)>;
+
+  // The shard with this content. Errors of ContentCache::Get(), of the coordinator, and
+  // CANCELLED when the scope is stopped.
+  void GetShard(const ContentKey& key, std::shared_ptr<TransferScope> scope, FileCallback done);
+  // The checkpoint to go on from, the same way.
+  void GetCheckpoint(const session::v1::ResumePoint& resume, std::shared_ptr<TransferScope> scope,
+                     FileCallback done);
+
+  // Completes a checkpoint in its memory and uploads it, or writes it to the spool.
+  void StoreCheckpoint(CheckpointJob job, std::function<void(CheckpointOutcome)> done);
+  // Uploads one from the spool.
+  void UploadSpooled(const AttemptKey& key, const SpooledCheckpoint& checkpoint,
+                     std::shared_ptr<TransferScope> scope, std::function<void(absl::Status)> done);
+
+ private:
+  using Job = std::function<void()>;
+
+  void RunJobs(BoundedQueue<Job>& jobs, const StopToken& stop);
+  void Submit(BoundedQueue<Job>& jobs, Job job);
+  // Tries again while the coordinator cannot be reached.
+  absl::StatusOr<CachedFile> GetFile(const ContentKey& key, const ContentCache::Fetch& fetch,
+                                     const StopToken& stop);
+  CheckpointOutcome Store(const CheckpointJob& job);
+  void KeepCopy(const AttemptKey& key, const std::string& digest, absl::Span<const char> bytes);
+  absl::Status Upload(const session::v1::UploadCheckpointHeader& header,
+                      const CoordinatorClient::Source& source, const StopToken& stop);
+
+  const TransfersOptions options_;
+  FileSystem& files_;
+  CoordinatorClient& client_;
+  ContentCache& cache_;
+  const Clock& clock_;
+  Random& random_;
+  Histogram& upload_seconds_;
+  Counter& uploaded_bytes_;
+  Counter& fetched_bytes_;
+  CounterSet checkpoints_;
+
+  absl::Mutex mu_;
+  // Digest of the newest copy in the cache.
+  std::map<TrialName, std::string> copies_ ABSL_GUARDED_BY(mu_);
+
+  BoundedQueue<Job> fetch_jobs_;
+  BoundedQueue<Job> store_jobs_;
+  std::vector<std::unique_ptr<Thread>> threads_;  // last: its threads use all of the above
+};
+
+}  // namespace cvtrain::worker
+
+#endif  // CVTRAIN_WORKER_AGENT_SUPERVISE_TRANSFERS_H_
