@@ -1,0 +1,56 @@
+#ifndef CVTRAIN_TESTS_CRASH_STORAGE_WORKLOAD_H_
+#define CVTRAIN_TESTS_CRASH_STORAGE_WORKLOAD_H_
+
+#include <cstdint>
+#include <map>
+#include <memory>
+#include <set>
+#include <string>
+#include <vector>
+
+#include "common/file_system.h"
+#include "common/uuid.h"
+#include "coordinator/storage/database.h"
+#include "tests/support/fake_clock.h"
+
+namespace cvtrain::coordinator {
+
+// What a coordinator told others, and what it was asked: the memory of the crash tests, kept
+// outside of the machine that crashes.
+struct StorageOracle {
+  int64_t revision_acknowledged = 0;
+  int64_t revision_sent = 0;
+  int64_t snapshot_acknowledged = 0;
+  // Steps of the one series, each with value step / 2; batches are sent in order.
+  int64_t steps_acknowledged = 0;
+  int64_t steps_sent = 0;
+  int64_t lines_acknowledged = 0;
+  int64_t lines_sent = 0;
+  std::map<Uuid, std::string> checkpoints_acknowledged;  // with digest
+  std::set<Uuid> checkpoints_deleted;                    // asked for, done or not
+  std::set<std::string> shards_acknowledged;             // digests
+};
+
+// How the workload runs; the planted bugs are here.
+struct WorkloadOptions {
+  // A bug: metrics and lines are acknowledged when they are staged, not when they are durable.
+  bool acknowledge_before_commit = false;
+  // A bug: a record of the journal is acknowledged before it is appended.
+  bool acknowledge_before_append = false;
+};
+
+// Opens every store on `files` and uses all of them, always in the same way: records and snapshots,
+// metrics with repeated batches, lines, checkpoints that come and go, shards, tables being written.
+// Ends at the first error. What it was told goes into `oracle`.
+void RunStorageWorkload(FileSystem& files, testing::FakeClock& clock,
+                        const WorkloadOptions& options, StorageOracle& oracle);
+
+// Opens every store and compares all that is there with `oracle`: returns one line for each broken
+// promise. Reads everything. A store that cannot be opened or read is one, too; its line begins
+// with "refused: ".
+std::vector<std::string> CheckStorage(FileSystem& files, testing::FakeClock& clock,
+                                      const StorageOracle& oracle);
+
+}  // namespace cvtrain::coordinator
+
+#endif  // CVTRAIN_TESTS_CRASH_STORAGE_WORKLOAD_H_
