@@ -223,7 +223,7 @@ absl::StatusOr<ExitStatus> Process::Wait(absl::Duration timeout) {
     pollfd item = {.fd = pidfd_.get(), .events = POLLIN, .revents = 0};
     // Without a pidfd (it could not be made) this is a sleep between looks.
     const int64_t wait_max = pidfd_.valid() ? 60'000 : 10;
-    const int64_t wait = std::min(absl::ToInt64Milliseconds(left) + 1, wait_max);
+    const int64_t wait = std::min(absl::ToInt64Milliseconds(left), wait_max) + 1;
     if (::poll(&item, pidfd_.valid() ? 1U : 0U, static_cast<int>(wait)) < 0 && errno != EINTR) {
       return ErrnoToStatus(errno, "waiting for process", absl::StrCat(pid_));
     }

@@ -1,5 +1,7 @@
 #include "common/prometheus/prometheus_telemetry.h"
 
+#include <arpa/inet.h>
+#include <netinet/in.h>
 #include <prometheus/counter.h>
 #include <prometheus/exposer.h>
 #include <prometheus/family.h>
@@ -7,6 +9,7 @@
 #include <prometheus/histogram.h>
 #include <prometheus/registry.h>
 #include <prometheus/text_serializer.h>
+#include <sys/socket.h>
 
 #include <algorithm>
 #include <exception>
@@ -20,6 +23,8 @@
 #include "common/errors.h"
 #include "common/limits.h"
 #include "common/log.h"
+#include "common/thread.h"
+#include "common/unique_fd.h"
 
 namespace cvtrain {
 namespace {
@@ -200,30 +205,61 @@ std::string PrometheusTelemetry::Text() const {
 
 namespace {
 
+// Opens and closes a connection to a server on this machine.
+void Knock(const std::string& host, int port) {
+  const UniqueFd fd(::socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0));
+  sockaddr_in address = {};
+  address.sin_family = AF_INET;
+  address.sin_port = htons(static_cast<uint16_t>(port));
+  const bool is_address = ::inet_pton(AF_INET, host.c_str(), &address.sin_addr) == 1;
+  if (!is_address || address.sin_addr.s_addr == INADDR_ANY) {
+    address.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+  }
+  // Whoever is knocked awake needs no more than the attempt.
+  [[maybe_unused]] const int connected =
+      ::connect(fd.get(), reinterpret_cast<const sockaddr*>(&address), sizeof(address));
+}
+
 // Keeps the numbers alive for scrapes that are under way when the telemetry dies.
 class ExposerServer : public PrometheusTelemetry::Server {
  public:
-  ExposerServer(const std::string& address, std::shared_ptr<prometheus::Registry> registry)
-      : registry_(std::move(registry)), exposer_(address, /*num_threads=*/2) {
-    exposer_.RegisterCollectable(registry_);
+  ExposerServer(const std::string& host, int port, std::shared_ptr<prometheus::Registry> registry)
+      : host_(host),
+        registry_(std::move(registry)),
+        exposer_(std::make_unique<prometheus::Exposer>(absl::StrCat(host, ":", port),
+                                                       /*num_threads=*/2)) {
+    exposer_->RegisterCollectable(registry_);
   }
-  int port() const override { return exposer_.GetListeningPorts().front(); }
+
+  ~ExposerServer() override {
+    // The library looks for its end only every 2 s, or when somebody connects.
+    const int bound = port();
+    Thread knocker("metrics-knock", [this, bound](StopToken stop) {
+      do {
+        Knock(host_, bound);
+      } while (!WaitForStop(stop, absl::Milliseconds(10)));
+    });
+    exposer_.reset();
+  }
+
+  int port() const override { return exposer_->GetListeningPorts().front(); }
 
  private:
+  const std::string host_;
   const std::shared_ptr<prometheus::Registry> registry_;
-  prometheus::Exposer exposer_;
+  std::unique_ptr<prometheus::Exposer> exposer_;
 };
 
 }  // namespace
 
 absl::StatusOr<std::unique_ptr<PrometheusTelemetry::Server>> PrometheusTelemetry::Serve(
     const std::string& host, int port) {
-  const std::string address = absl::StrCat(host, ":", port);
   try {
-    return std::make_unique<ExposerServer>(address, state_->registry);
+    return std::make_unique<ExposerServer>(host, port, state_->registry);
   } catch (const std::exception& error) {
-    return Unavailable(Reason::kStopping, absl::StrCat("serving /metrics on ", address, ": ",
-                                                       error.what(), "; choose another port"));
+    return Unavailable(Reason::kStopping,
+                       absl::StrCat("serving /metrics on ", host, ":", port, ": ", error.what(),
+                                    "; choose another port"));
   }
 }
 
