@@ -23,7 +23,7 @@ constexpr int kParametersMax = 16;
 constexpr int kTrialsMax = limits::kTrialsPerSweepMax;
 // Values whose whole recipe is judged at submission; those of a longer list are
 // judged when their trial is made.
-constexpr int kValuesTriedMax = 1'000;
+constexpr int kValuesTriedMax = 256;
 
 // Parts of a recipe that are the same in all trials of an experiment.
 constexpr absl::string_view kFixedPaths[] = {"recipe.task", "recipe.dataset"};

@@ -5,6 +5,7 @@
 #include <yaml-cpp/parser.h>
 
 #include <exception>
+#include <set>
 #include <sstream>
 #include <utility>
 
@@ -77,7 +78,8 @@ class TreeBuilder : public YAML::EventHandler {
   // A map or sequence whose end has not come.
   struct Frame {
     YamlNode* node;
-    bool has_key = false;  // of a map: the value of the last entry comes next
+    bool has_key = false;        // of a map: the value of the last entry comes next
+    std::set<std::string> keys;  // of a map
   };
 
   static void RefuseAnchor(const YAML::Mark& mark, YAML::anchor_t anchor) {
@@ -100,7 +102,7 @@ class TreeBuilder : public YAML::EventHandler {
 
   void AddKey(const YAML::Mark& mark, const std::string& key) {
     YamlNode& map = *frames_.back().node;
-    if (FindEntry(map, key) != nullptr) {
+    if (!frames_.back().keys.insert(key).second) {
       throw Refusal(mark, absl::StrCat("key '", SafeText(key, 64), "' is given twice"));
     }
     map.entries.push_back({key, mark.line + 1, {}});
@@ -130,7 +132,7 @@ class TreeBuilder : public YAML::EventHandler {
     }
     YamlNode& node = Place(mark);
     node.kind = kind;
-    frames_.push_back({&node});
+    frames_.push_back({.node = &node, .keys = {}});
   }
 
   void CloseOpened() {
