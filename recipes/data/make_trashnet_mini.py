@@ -67,12 +67,11 @@ def reduce(data):
 
 
 def make(source):
-    """All files of the set, by path."""
+    """The photos of the set by path, and the licence."""
     files = dict(read_source(source))
     chosen = choose([name for name in files if name.endswith(".jpg")])
     made = {name: reduce(files[name]) for name in sorted(chosen)}
-    made["LICENSE"] = files["LICENSE"]
-    return made
+    return made, files["LICENSE"]
 
 
 def main():
@@ -83,7 +82,8 @@ def main():
     parser.add_argument("--check", action="store_true")
     options = parser.parse_args()
 
-    made = make(options.source)
+    made, licence = make(options.source)
+    licence_path = options.output.with_name(options.output.name + ".LICENSE")
     if options.check:
         there = {path.relative_to(options.output).as_posix(): path.read_bytes()
                  for path in options.output.rglob("*") if path.is_file()}
@@ -93,12 +93,14 @@ def main():
             print(f"differs: {name}")
         print(f"{len(made) - len(different)} of {len(made)} files are the same")
         sys.exit(1 if different else 0)
+    options.output.mkdir(parents=True, exist_ok=True)
+    licence_path.write_bytes(licence)
     for name, data in made.items():
         path = options.output / name
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_bytes(data)
     total = sum(len(data) for data in made.values())
-    print(f"{len(made) - 1} photos, {total / 1e6:.2f} MB in {options.output}")
+    print(f"{len(made)} photos, {total / 1e6:.2f} MB in {options.output}")
 
 
 if __name__ == "__main__":
