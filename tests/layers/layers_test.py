@@ -104,7 +104,7 @@ class RulesTest(unittest.TestCase):
             ("coordinator/service/a.h", "grpcpp/server_context.h"),
             ("coordinator/main.cc", "grpcpp/server_builder.h"),
             ("common/rpc/a.h", "grpcpp/channel.h"),
-            ("worker/trainer/train/a.cc", "torch/torch.h"),
+            ("worker/trainer/train/a.cc", "torch/types.h"),
             ("common/thread.cc", "thread"),
         ]:
             self.assert_clean(path, f"#include <{target}>\n")
@@ -114,7 +114,8 @@ class RulesTest(unittest.TestCase):
         self.assert_include_clean("coordinator/service/a.cc", "common/rpc/status.h")
 
     def test_a_costly_header_in_a_header_is_found(self):
-        self.assert_finds("worker/trainer/train/a.h", "#include <torch/torch.h>\n", "seconds")
+        self.assert_finds("worker/trainer/train/a.h", "#include <torch/types.h>\n", "seconds")
+        self.assert_finds("worker/trainer/train/a.cc", "#include <torch/torch.h>\n", "precompiled")
 
     def test_a_thread_in_what_decides_is_found(self):
         self.assert_include_found("coordinator/engine/a.cc", "common/thread.h", "thread")

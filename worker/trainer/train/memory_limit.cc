@@ -1,7 +1,8 @@
 #include "worker/trainer/train/memory_limit.h"
 
 #include <malloc.h>
-#include <torch/torch.h>
+#include <torch/types.h>
+#include <torch/utils.h>
 
 #include <atomic>
 

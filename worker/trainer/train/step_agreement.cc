@@ -1,6 +1,7 @@
 #include "worker/trainer/train/step_agreement.h"
 
-#include <torch/torch.h>
+#include <torch/types.h>
+#include <torch/utils.h>
 
 #include <array>
 

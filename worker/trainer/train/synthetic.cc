@@ -1,7 +1,8 @@
 #include "worker/trainer/train/synthetic.h"
 
 #include <signal.h>
-#include <torch/torch.h>
+#include <torch/types.h>
+#include <torch/utils.h>
 
 #include <algorithm>
 #include <cmath>
