@@ -99,6 +99,9 @@ class Workload {
         CVT_RETURN_IF_ERROR(DeleteCheckpoint(CheckpointId(1)));
       }
     }
+    clock.Advance(absl::Seconds(1));
+    CVT_RETURN_IF_ERROR(CommitMetricsAndLines(kRounds + 1));
+    options_.at_end();
     return absl::OkStatus();
   }
 

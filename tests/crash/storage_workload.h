@@ -2,6 +2,7 @@
 #define CVTRAIN_TESTS_CRASH_STORAGE_WORKLOAD_H_
 
 #include <cstdint>
+#include <functional>
 #include <map>
 #include <memory>
 #include <set>
@@ -37,6 +38,8 @@ struct WorkloadOptions {
   bool acknowledge_before_commit = false;
   // A bug: a record of the journal is acknowledged before it is appended.
   bool acknowledge_before_append = false;
+  // Called at the end, while all is open and HEAD knows all of it.
+  std::function<void()> at_end = [] {};
 };
 
 // Opens every store on `files` and uses all of them, always in the same way: records and snapshots,

@@ -25,9 +25,11 @@
 //   1. write rows, in order, into tables in staging/
 //   2. compare the digest, write the last row, finish and sync the tables
 //   3. ingest all tables at once: they are linked into the database, its manifest is synced
-//   4. (the caller) commit the event
+//   4. read back the first and the last row of each table: RocksDB takes a table whose end it could
+//      not read while ingesting for a shorter one
+//   5. (the caller) commit the event
 // A crash before 3 ends leaves files in staging/, removed by the next Open(), or tables that the
-// manifest does not name, removed by RocksDB. A crash before 4 leaves rows that no event names,
+// manifest does not name, removed by RocksDB. A crash before 5 leaves rows that no event names,
 // removed by Collect().
 //
 // The family never compacts, so a table holds rows of one checkpoint, and Delete() drops its
@@ -103,6 +105,7 @@ class CheckpointWriter::State {
   absl::Status Check(absl::string_view bytes, uint32_t crc32c) const;
   absl::Status Put(uint32_t index, const std::string& row);
   absl::Status NextTable();
+  absl::Status ReadBack() const;
 
   CheckpointStore& store_;
   const Uuid id_;
@@ -113,6 +116,8 @@ class CheckpointWriter::State {
   bool stored_ = false;
   std::vector<std::string> paths_;
   std::vector<std::unique_ptr<rocksdb::SstFileWriter>> tables_;  // the last one is open
+  std::vector<uint32_t> ends_;                                   // rows at ends of tables
+  uint32_t last_row_ = 0;
 };
 
 absl::Status CheckpointWriter::State::Check(absl::string_view bytes, uint32_t crc32c) const {
@@ -151,7 +156,10 @@ absl::Status CheckpointWriter::State::Put(uint32_t index, const std::string& row
   if (tables_.empty() ||
       static_cast<int64_t>(tables_.back()->FileSize()) >= store_.options_.table_size_bytes) {
     CVT_RETURN_IF_ERROR(NextTable());
+    ends_.push_back(last_row_);
+    ends_.push_back(index);
   }
+  last_row_ = index;
   return TableError(tables_.back()->Put(RowKey(id_, index), row));
 }
 
@@ -185,8 +193,25 @@ absl::Status CheckpointWriter::State::Finish(absl::string_view sha256_hex) {
   CVT_RETURN_IF_ERROR(Put(kInfoIndex, EncodeInfo(size_, digest)));
   CVT_RETURN_IF_ERROR(TableError(tables_.back()->Finish()));
   CVT_RETURN_IF_ERROR(store_.database_.rocks().Ingest(Family::kCheckpoints, paths_));
+  if (absl::Status status = ReadBack(); !status.ok()) {
+    CVT_RETURN_IF_ERROR(store_.DeleteRows(id_));
+    return status;
+  }
   failed_ = false;
   stored_ = true;
+  return absl::OkStatus();
+}
+
+absl::Status CheckpointWriter::State::ReadBack() const {
+  CVT_RETURN_IF_ERROR(store_.Find(id_).status());  // the last row of all
+  for (uint32_t index : ends_) {
+    CVT_ASSIGN_OR_RETURN(const bool found, store_.HasRow(id_, index));
+    if (!found) {
+      return Unavailable(Reason::kStorageFailed,
+                         absl::StrCat("checkpoints/", id_.ToString(), ": chunk ", index,
+                                      " cannot be read back; upload it again"));
+    }
+  }
   return absl::OkStatus();
 }
 
@@ -230,13 +255,13 @@ absl::StatusOr<std::map<Uuid, int64_t>> CheckpointStore::List() const {
     std::memcpy(bytes.data(), cursor.key().data(), bytes.size());
     const Uuid id(bytes);
     cursor.Seek(RowKey(id, kInfoIndex));
-    if (!cursor.Valid() || cursor.key() != RowKey(id, kInfoIndex)) {
-      CVT_RETURN_IF_ERROR(cursor.status());
-      return Bad(id, "its last row is missing");
+    CVT_RETURN_IF_ERROR(cursor.status());
+    stored[id] = 0;
+    if (cursor.Valid() && cursor.key() == RowKey(id, kInfoIndex)) {
+      CVT_ASSIGN_OR_RETURN(const CheckpointInfo info, DecodeInfo(id, cursor.value()));
+      stored[id] = info.size_bytes;
+      cursor.Next();
     }
-    CVT_ASSIGN_OR_RETURN(const CheckpointInfo info, DecodeInfo(id, cursor.value()));
-    stored[id] = info.size_bytes;
-    cursor.Next();
   }
   CVT_RETURN_IF_ERROR(cursor.status());
   return stored;
@@ -374,11 +399,19 @@ absl::Status CheckpointStore::DeleteRows(const Uuid& id) {
   return rocks.Write(batch.rows());
 }
 
+absl::StatusOr<bool> CheckpointStore::HasRow(const Uuid& id, uint32_t index) const {
+  rocksdb::ReadOptions options;
+  options.fill_cache = false;
+  rocksdb::PinnableSlice row;
+  const rocksdb::Status status = database_.rocks().db().Get(
+      options, database_.rocks().handle(Family::kCheckpoints), RowKey(id, index), &row);
+  return status.IsNotFound() ? absl::StatusOr<bool>(false)
+         : status.ok()       ? absl::StatusOr<bool>(true)
+                             : ToStatus(status, "reading a checkpoint back");
+}
+
 absl::Status CheckpointStore::Delete(const Uuid& id) {
   const absl::StatusOr<CheckpointInfo> info = Find(id);
-  if (absl::IsNotFound(info.status())) {
-    return absl::OkStatus();
-  }
   CVT_RETURN_IF_ERROR(DeleteRows(id));
   absl::MutexLock lock(&mu_);
   used_bytes_ -= info.ok() ? info->size_bytes : 0;

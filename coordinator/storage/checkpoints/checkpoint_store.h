@@ -124,10 +124,11 @@ class CheckpointStore {
 
   CheckpointStore(Database& database, const CheckpointStoreOptions& options)
       : database_(database), options_(options) {}
-  // Ids and sizes of all that is stored.
+  // Ids and sizes of all that is stored; size 0 if the last row is missing.
   absl::StatusOr<std::map<Uuid, int64_t>> List() const;
   // An upload ended; `stored` says whether its bytes count from now on.
   void EndUpload(const Uuid& id, int64_t size_bytes, bool stored) ABSL_LOCKS_EXCLUDED(mu_);
+  absl::StatusOr<bool> HasRow(const Uuid& id, uint32_t index) const;
   absl::Status DeleteRows(const Uuid& id);
 
   Database& database_;
