@@ -125,7 +125,7 @@ void Spool::AppendFact(const AttemptKey& key, session::v1::Fact fact) {
   records_.Increment();
   if (const absl::Status written = WriteFacts(key, attempt); !written.ok()) {
     errors_.Increment();
-    CVT_LOG(kError, "cannot write facts to the spool: they are in memory only")
+    CVT_LOG(kError, "cannot write facts to the spool: they wait in memory")
         .Field("attempt", key)
         .Field("status", written);
   }
@@ -138,7 +138,6 @@ absl::Status Spool::WriteFacts(const AttemptKey& key, Attempt& attempt) {
   const std::string directory = JoinPath(directory_, key.DirectoryName());
   const std::string path = JoinPath(directory, "facts.log");
   if (!attempt.facts_writer) {
-    attempt.facts_written = 0;
     CVT_RETURN_IF_ERROR(files_.CreateDir(directory));
     std::string all;
     for (const session::v1::Fact& fact : attempt.facts) {
@@ -274,9 +273,13 @@ std::optional<session::v1::ReportFactsRequest> Spool::NextFacts(const AttemptKey
                                                                 bool with_end) {
   Attempt* attempt = Find(key);
   if (attempt == nullptr) return std::nullopt;
+  if (attempt->facts_written < attempt->facts.size() && !WriteFacts(key, *attempt).ok()) {
+    errors_.Increment();
+  }
   auto request = MakeRequest<session::v1::ReportFactsRequest>(key);
+  // Not what a power cut could take: its number would be given to another fact.
   for (size_t i = attempt->facts_acked;
-       i < attempt->facts.size() && request.facts_size() < kFactsPerRequestMax; ++i) {
+       i < attempt->facts_written && request.facts_size() < kFactsPerRequestMax; ++i) {
     if (attempt->facts[i].has_ended() && !with_end) break;
     *request.add_facts() = attempt->facts[i];
   }
@@ -297,18 +300,7 @@ void Spool::AckLogs(const AttemptKey& key) {
 void Spool::AckFacts(const AttemptKey& key, int64_t sequence) {
   Attempt* attempt = Find(key);
   if (attempt == nullptr) return;
-  std::vector<session::v1::Fact>& facts = attempt->facts;
-  if (!facts.empty() && sequence > facts.back().sequence()) {
-    CVT_LOG(kWarning, "the coordinator knows facts that this spool has lost")
-        .Field("attempt", key)
-        .Field("known", sequence);
-    if (facts.back().has_ended()) {
-      attempt->facts_acked = facts.size() - 1;
-      facts.back().set_sequence(sequence + 1);
-      attempt->facts_writer.reset();  // the file is written anew if it still matters
-      return;
-    }
-  }
+  const std::vector<session::v1::Fact>& facts = attempt->facts;
   while (attempt->facts_acked < facts.size() &&
          facts[attempt->facts_acked].sequence() <= sequence) {
     ++attempt->facts_acked;

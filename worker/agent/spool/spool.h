@@ -57,14 +57,15 @@ struct SpooledCheckpoint {
 // Holds reports until they are acknowledged. It sends nothing, and does not know whether
 // it may be sent. Requests come complete but for `worker`.
 //
-// A file that cannot be written never stops an attempt: facts are kept in memory too, and
-// metrics and logs are dropped and counted. Thread-compatible.
+// A file that cannot be written never stops an attempt: facts stay in memory and are not sent
+// until they are on the disk; metrics and logs are dropped and counted. Thread-compatible.
 class Spool {
  public:
   // `random` gives each attempt a stream of its own in this process. `files`, `random` and
   // `telemetry` must outlive it.
-  // Errors of FileSystem for `directory`; a damaged attempt inside is kept as far as it
-  // can be read.
+  // Errors of FileSystem for `directory`. Damaged metrics and logs are kept as far as they can
+  // be read. An attempt whose facts are damaged is removed, because the number of its next fact
+  // is unknown: the coordinator then learns from our Hello that we lost it.
   static absl::StatusOr<std::unique_ptr<Spool>> Open(FileSystem& files, std::string directory,
                                                      Random& random, const SpoolOptions& options,
                                                      TelemetryRegistry& telemetry);
@@ -87,8 +88,7 @@ class Spool {
 
   void AckMetrics(const AttemptKey& key);
   void AckLogs(const AttemptKey& key);
-  // Facts up to this one have arrived. If that is past our last one, our file had lost
-  // some: RanksEnded gets the number after it and is to be sent again.
+  // Facts up to this one have arrived.
   void AckFacts(const AttemptKey& key, int64_t sequence);
 
   // RanksEnded is among the facts: nothing more will come.

@@ -57,9 +57,15 @@ absl::Status Spool::Recover() {
       continue;
     }
     CVT_ASSIGN_OR_RETURN(const bool held, Exists(files_, JoinPath(path, "facts.log")));
-    if (held) {
-      CVT_RETURN_IF_ERROR(RecoverAttempt(*key, path));
+    const absl::Status recovered = held ? RecoverAttempt(*key, path) : absl::OkStatus();
+    if (absl::IsDataLoss(recovered)) {
+      errors_.Increment();
+      CVT_LOG(kError, "facts of an attempt are damaged: it is given up").Field("status", recovered);
+      Remove(*key);
     } else {
+      CVT_RETURN_IF_ERROR(recovered);
+    }
+    if (!held) {
       // Of an attempt that had not reported anything, or was being removed.
       CVT_RETURN_IF_ERROR(files_.RemoveAll(path));
     }
@@ -91,17 +97,16 @@ absl::Status Spool::RecoverFacts(Attempt& attempt, const std::string& path) {
   CVT_ASSIGN_OR_RETURN(const std::unique_ptr<RandomAccessFile> file,
                        files_.NewRandomAccessFile(path));
   if (scanned.bad_bytes > 0) {
-    errors_.Increment();
-    CVT_LOG(kError, "facts of an attempt are cut off")
-        .Field("path", path)
-        .Field("offset", scanned.good_bytes)
-        .Field("bytes", scanned.bad_bytes);
+    return DataLoss(Reason::kDataBad,
+                    absl::StrFormat("%s: cut off at offset %d", path, scanned.good_bytes));
   }
   for (const RecordPlace& place : scanned.places) {
     CVT_ASSIGN_OR_RETURN(const std::string payload, ReadRecord(*file, path, place));
     session::v1::Fact fact;
-    // Its CRC agrees: another version wrote what does not parse.
-    if (!fact.ParseFromString(payload)) break;
+    if (!fact.ParseFromString(payload)) {
+      return DataLoss(Reason::kDataBad, absl::StrFormat("%s: offset %d: no fact of this version",
+                                                        path, place.offset));
+    }
     attempt.facts.push_back(std::move(fact));
   }
   return absl::OkStatus();
