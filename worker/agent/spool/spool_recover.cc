@@ -48,6 +48,7 @@ absl::StatusOr<std::unique_ptr<Spool>> Spool::Open(FileSystem& files, std::strin
 
 absl::Status Spool::Recover() {
   CVT_RETURN_IF_ERROR(files_.CreateDir(directory_));
+  CVT_RETURN_IF_ERROR(files_.SyncDir(DirName(directory_)));
   CVT_ASSIGN_OR_RETURN(const std::vector<std::string> names, files_.ListDir(directory_));
   for (const std::string& name : names) {
     const std::string path = JoinPath(directory_, name);
