@@ -206,6 +206,17 @@ TEST(JpegTest, FindsATruncationAtEachLength) {
   }
 }
 
+// What a broken download leaves once a tool has "repaired" it: half grey, and whole by its markers.
+TEST(JpegTest, FindsATruncationThatHasAnEnd) {
+  JpegDecoder decoder;
+  Image image;
+  for (const int restart_interval : {0, 2}) {
+    const std::string bytes = MakeJpeg(MakePicture(80, 64), {.restart_interval = restart_interval});
+    const std::string cut = bytes.substr(0, bytes.size() * 3 / 4) + "\xff\xd9";
+    EXPECT_THAT(decoder.Decode(cut, {}, &image), StatusIs(kInvalid, Reason("DATA_BAD")));
+  }
+}
+
 TEST(JpegTest, SurvivesAnyDamage) {
   KeyedStream random("jpeg-test/v1", {cvtrain::testing::TestSeed(), 1});
   JpegDecoder decoder;
