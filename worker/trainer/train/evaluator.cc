@@ -17,20 +17,15 @@ namespace {
 
 constexpr int64_t kTop = 5;
 
-// Adds Gaussian noise that is the same for a picture in every evaluation.
-at::Tensor WithNoise(const at::Tensor& images, absl::Span<const int64_t> samples,
-                     double deviation) {
-  // Drawn in the order of channel, row, column, whatever the memory format of the pictures is.
-  at::Tensor noise = at::empty(images.sizes(), at::kFloat);
-  const int64_t numbers = images.numel() / images.size(0);
-  at::parallel_for(0, images.size(0), 1, [&](int64_t begin, int64_t end) {
-    for (int64_t i = begin; i < end; ++i) {
-      KeyedStream stream = plan::EvaluationNoiseStream(samples[static_cast<size_t>(i)]);
-      float* out = noise.data_ptr<float>() + i * numbers;
-      for (int64_t j = 0; j < numbers; ++j) out[j] = static_cast<float>(stream.Normal());
-    }
-  });
-  return images.add(noise, deviation).clamp_(0, 1);
+constexpr int64_t kNoiseBytesMax = int64_t{64} << 20;
+
+// Drawn in the order of channel, row, column, whatever the memory format of the pictures is.
+at::Tensor DrawNoise(int64_t sample, at::IntArrayRef shape) {
+  at::Tensor noise = at::empty(shape, at::kFloat);
+  KeyedStream stream = plan::EvaluationNoiseStream(sample);
+  float* out = noise.data_ptr<float>();
+  for (int64_t i = 0; i < noise.numel(); ++i) out[i] = static_cast<float>(stream.Normal());
+  return noise;
 }
 
 }  // namespace
@@ -95,6 +90,24 @@ absl::Status Evaluator::EvaluateSize(BatchSource& source, const EvaluationView& 
       score.loss += one.loss;
     }
   }
+}
+
+at::Tensor Evaluator::WithNoise(const at::Tensor& images, absl::Span<const int64_t> samples,
+                                double deviation) {
+  std::vector<at::Tensor> noise;
+  for (int64_t sample : samples) {
+    const auto known = noise_.find({sample, images.size(-1)});
+    if (known != noise_.end()) {
+      noise.push_back(known->second);
+      continue;
+    }
+    noise.push_back(DrawNoise(sample, images.sizes().slice(1)));
+    const auto bytes = static_cast<int64_t>(noise.back().nbytes());
+    if (noise_bytes_ + bytes > kNoiseBytesMax) continue;
+    noise_.emplace(std::pair(sample, images.size(-1)), noise.back());
+    noise_bytes_ += bytes;
+  }
+  return images.add(at::stack(noise), deviation).clamp_(0, 1);
 }
 
 Evaluator::Score Evaluator::Measure(const at::Tensor& images, const Batch& batch) {

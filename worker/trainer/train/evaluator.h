@@ -4,9 +4,11 @@
 #include <cstdint>
 #include <map>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "absl/status/statusor.h"
+#include "absl/types/span.h"
 #include "worker/trainer/collective/process_group.h"
 #include "worker/trainer/data/batch_source.h"
 #include "worker/trainer/train/host.h"
@@ -19,9 +21,10 @@ class Evaluation;
 namespace cvtrain::trainer {
 
 // Measures the network on the validation split: every size of the recipe under every condition,
-// each process on its share of the pictures, decoded once per size.
+// each process on its share of the pictures, decoded once per size. Noise is the same in every
+// evaluation, so what was drawn is kept, up to 64 MiB.
 //
-// Thread-compatible. Throws c10::Error.
+// Lives as long as the attempt. Thread-compatible. Throws c10::Error.
 class Evaluator {
  public:
   // `spec` is resolved. All references must outlive this.
@@ -44,6 +47,9 @@ class Evaluator {
                             std::vector<Score>& scores);
   static void Put(const std::string& prefix, const Score& score,
                   std::map<std::string, double>& metrics);
+  // Adds noise of `deviation` to each picture of the batch, and clips to 0..1.
+  at::Tensor WithNoise(const at::Tensor& images, absl::Span<const int64_t> samples,
+                       double deviation);
   Score Measure(const at::Tensor& images, const Batch& batch);
   void SumOverRanks(std::vector<Score>& scores);
 
@@ -51,6 +57,9 @@ class Evaluator {
   Learner& learner_;
   ProcessGroup& group_;
   const TrainerHost& host_;
+  // Standard normal numbers by (picture, side).
+  std::map<std::pair<int64_t, int64_t>, at::Tensor> noise_;
+  int64_t noise_bytes_ = 0;
 };
 
 }  // namespace cvtrain::trainer

@@ -12,7 +12,6 @@
 #include "plan/network/cost.h"
 #include "plan/recipe/resolve.h"
 #include "worker/trainer/snapshot/restore.h"
-#include "worker/trainer/train/evaluator.h"
 #include "worker/trainer/train/guard.h"
 #include "worker/trainer/train/manifest.h"
 
@@ -82,6 +81,7 @@ absl::Status TrainingLoop::Prepare(const UniqueFd& checkpoint) {
   group_ = ProcessGroup::Create(group, services_.store);
   CVT_ASSIGN_OR_RETURN(learner_, Learner::Create(recipe_, start_.logical_ranks(), *group_));
 
+  evaluator_.emplace(recipe_.evaluation(), *learner_, *group_, services_.host);
   const std::vector<SnapshotTensor> states = learner_->States();
   ProgressMeter::Axes axes;
   if (start_.has_resume()) {
@@ -111,6 +111,7 @@ absl::Status TrainingLoop::Train() {
     session::v1::Fact fact;
     fact.mutable_started()->set_start_step(step_);
     services_.host.ReportFact(std::move(fact));
+    LogStart();
   }
   while (step_ < plan_->step_total()) {
     CVT_RETURN_IF_ERROR(Step());
@@ -190,16 +191,17 @@ absl::StatusOr<StepSums> TrainingLoop::AccumulateStep(const plan::StepPosition& 
 
 absl::Status TrainingLoop::FinishEpoch() {
   const int32_t epochs_done = epoch_->number + 1;
+  last_scores_.clear();
   if (EvaluationIsDue(epochs_done)) CVT_RETURN_IF_ERROR(Evaluate());
   ReportRanges();
+  LogEpoch();
   if (epochs_done == plan_->curriculum().StageOf(epoch_->number).to_epoch) ReportStage();
   return absl::OkStatus();
 }
 
 absl::Status TrainingLoop::Evaluate() {
   const absl::Duration begin = services_.clock.SteadyNow();
-  Evaluator evaluator(recipe_.evaluation(), *learner_, *group_, services_.host);
-  CVT_ASSIGN_OR_RETURN(const auto metrics, evaluator.Evaluate(*source_));
+  CVT_ASSIGN_OR_RETURN(const auto metrics, evaluator_->Evaluate(*source_));
   meter_->AddOther(services_.clock.SteadyNow() - begin);
   for (const auto& [name, value] : metrics) {
     if (!std::isfinite(value)) {

@@ -21,6 +21,7 @@
 #include "worker/trainer/data/batch_source.h"
 #include "worker/trainer/snapshot/snapshotter.h"
 #include "worker/trainer/train/attempt.h"
+#include "worker/trainer/train/evaluator.h"
 #include "worker/trainer/train/learner.h"
 #include "worker/trainer/train/progress_meter.h"
 #include "worker/trainer/train/step_agreement.h"
@@ -93,6 +94,8 @@ class TrainingLoop {
   void ReportStep(const plan::StepPosition& position, const plan::PlannedStep& planned,
                   const StepSums& sums, absl::Duration duration);
   void ReportProgress(const plan::Scale& scale);
+  void LogStart() const;
+  void LogEpoch() const;
   void ReportEvaluation(const std::map<std::string, double>& metrics);
   void ReportRanges();
   void ReportStage();
@@ -111,6 +114,7 @@ class TrainingLoop {
   std::unique_ptr<ProcessGroup> group_;
   std::unique_ptr<Learner> learner_;
   std::unique_ptr<BatchSource> source_;
+  std::optional<Evaluator> evaluator_;
   std::unique_ptr<Snapshotter> snapshotter_;  // rank 0 only
   std::optional<ProgressMeter> meter_;
 
@@ -122,6 +126,7 @@ class TrainingLoop {
   int64_t saved_step_ = -1;
   bool save_overdue_ = false;  // both buffers were taken when it was due
   double last_loss_ = 0;
+  std::string last_scores_;  // of the last evaluation, for the log
   cvtrain::v1::Cause stopped_with_ = cvtrain::v1::CAUSE_UNSPECIFIED;
 };
 

@@ -8,6 +8,8 @@
 #include <utility>
 
 #include "absl/strings/str_cat.h"
+#include "absl/strings/str_format.h"
+#include "plan/network/parameters.h"
 #include "worker/trainer/train/proto_time.h"
 #include "worker/trainer/train/training_loop.h"
 
@@ -87,6 +89,26 @@ void TrainingLoop::ReportProgress(const plan::Scale& scale) {
   services_.host.ReportProgress(progress);
 }
 
+void TrainingLoop::LogStart() const {
+  const plan::NetworkDescription& network = learner_->network().description();
+  services_.host.Log(
+      cvtrain::v1::LOG_LEVEL_INFO,
+      absl::StrCat(step_ == 0 ? "training " : absl::StrCat("going on at step ", step_, " with "),
+                   network.family, ", ", plan::ParameterCount(network), " parameters, ",
+                   plan_->step_total(), " steps in ", plan_->epochs(), " epochs, ",
+                   start_.logical_ranks(), " logical ranks on ", start_.world_size(),
+                   " processes of ", start_.threads(), " threads, seed ", plan_->seed()));
+}
+
+void TrainingLoop::LogEpoch() const {
+  if (!reports_) return;
+  services_.host.Log(
+      cvtrain::v1::LOG_LEVEL_INFO,
+      absl::StrFormat("epoch %d of %d is done at step %d: loss %.4f, %.0f images/s%s",
+                      epoch_->number + 1, plan_->epochs(), step_, last_loss_,
+                      meter_->images_per_second(), last_scores_));
+}
+
 // The step that is told about is the last one done, so that a checkpoint of this moment never
 // makes the points count twice or not at all.
 void TrainingLoop::ReportEvaluation(const std::map<std::string, double>& metrics) {
@@ -99,6 +121,7 @@ void TrainingLoop::ReportEvaluation(const std::map<std::string, double>& metrics
   *result.mutable_time() = ToProto(services_.clock.WallNow());
   for (const auto& [name, value] : metrics) {
     (*result.mutable_metrics())[name] = value;
+    if (name.ends_with("/top1")) absl::StrAppendFormat(&last_scores_, ", %s %.2f", name, value);
     services_.host.ReportPoint(name, step_ - 1, value);
   }
   services_.host.ReportFact(std::move(fact));

@@ -130,6 +130,15 @@ TEST_F(SnapshotTest, SkipsWhileBothBuffersAreTaken) {
   EXPECT_THAT(sink_.taken(), SizeIs(2));
 }
 
+TEST_F(SnapshotTest, IgnoresTheReleaseOfACheckpointThatIsNotThere) {
+  sink_.HoldBuffers(true);
+  EXPECT_THAT(Save(1, WhenBusy::kSkip), IsOkAndHolds(true));
+  EXPECT_THAT(Save(2, WhenBusy::kSkip), IsOkAndHolds(true));
+  sink_.Release(0, 99);
+  sink_.Release(7, 1);
+  EXPECT_THAT(Save(3, WhenBusy::kSkip), IsOkAndHolds(false));
+}
+
 TEST_F(SnapshotTest, WaitsForABufferIfAskedTo) {
   sink_.HoldBuffers(true);
   EXPECT_THAT(Save(1, WhenBusy::kSkip), IsOkAndHolds(true));

@@ -155,13 +155,20 @@ void FakeSink::HoldBuffers(bool hold) {
 
 void FakeSink::ReleaseAll() {
   std::vector<Notice> held;
-  std::function<void(int32_t, int64_t)> handler;
   {
     absl::MutexLock lock(&mu_);
     held.swap(held_);
+  }
+  for (const Notice& notice : held) Release(notice.buffer, notice.step);
+}
+
+void FakeSink::Release(int32_t buffer, int64_t step) {
+  std::function<void(int32_t, int64_t)> handler;
+  {
+    absl::MutexLock lock(&mu_);
     handler = handler_;
   }
-  for (const Notice& notice : held) handler(notice.buffer, notice.step);
+  handler(buffer, step);
 }
 
 std::vector<FakeSink::Taken> FakeSink::taken() const {

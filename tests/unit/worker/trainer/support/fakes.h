@@ -84,6 +84,8 @@ class FakeSink : public CheckpointSink {
   void HoldBuffers(bool hold);
   // Releases what is held.
   void ReleaseAll();
+  // Says that `buffer` with the checkpoint of `step` is free, true or not.
+  void Release(int32_t buffer, int64_t step);
 
   std::vector<Taken> taken() const;
 

@@ -1,0 +1,214 @@
+#include "worker/trainer/link/agent_link.h"
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+#include <unistd.h>
+
+#include <memory>
+#include <optional>
+#include <string>
+#include <utility>
+
+#include "absl/synchronization/notification.h"
+#include "common/memfd.h"
+#include "tests/support/fake_clock.h"
+#include "tests/support/status_matchers.h"
+
+namespace cvtrain::trainer {
+namespace {
+
+using ::cvtrain::testing::IsOk;
+using ::cvtrain::testing::Message;
+using ::cvtrain::testing::Reason;
+using ::cvtrain::testing::StatusIs;
+using ::testing::HasSubstr;
+using ::testing::SizeIs;
+
+class AgentLinkTest : public ::testing::Test {
+ protected:
+  AgentLinkTest() {
+    auto ends = *UnixConnection::Pair();
+    agent_ = std::move(ends.first);
+    link_ = std::make_unique<AgentLink>(std::move(ends.second), clock_,
+                                        [this](const absl::Status&) { gone_.Notify(); });
+  }
+
+  void Send(const v1::AgentFrame& frame, int fd = -1) {
+    const std::string bytes = frame.SerializeAsString();
+    EXPECT_THAT(fd < 0 ? agent_->Send(bytes) : agent_->Send(bytes, {fd}), IsOk());
+  }
+
+  // The next frame of a kind; skips reports in between.
+  v1::TrainerFrame Receive(v1::TrainerFrame::MessageCase kind, UniqueFd* fd = nullptr) {
+    while (true) {
+      auto frame = agent_->Receive(absl::Seconds(20));
+      v1::TrainerFrame message;
+      if (!frame.ok() || !message.ParseFromString(frame->bytes)) {
+        ADD_FAILURE() << "no frame of kind " << kind << ": " << frame.status();
+        return message;
+      }
+      if (message.message_case() != kind) continue;
+      if (fd != nullptr && !frame->descriptors.empty()) *fd = std::move(frame->descriptors[0]);
+      return message;
+    }
+  }
+
+  void Start(const std::string& attempt = "experiments/1/trials/1/attempts/1") {
+    v1::AgentFrame frame;
+    frame.mutable_start()->set_attempt(attempt);
+    Send(frame);
+    const auto start = link_->WaitForStart();
+    ASSERT_TRUE(start.has_value());
+    EXPECT_EQ(start->start.attempt(), attempt);
+  }
+
+  void Stop(session::v1::StopAttempt::Mode mode, cvtrain::v1::Cause cause) {
+    v1::AgentFrame frame;
+    frame.mutable_stop()->set_mode(mode);
+    frame.mutable_stop()->set_cause(cause);
+    Send(frame);
+  }
+
+  cvtrain::testing::FakeClock clock_;
+  absl::Notification gone_;
+  std::unique_ptr<UnixConnection> agent_;
+  std::unique_ptr<AgentLink> link_;
+};
+
+TEST_F(AgentLinkTest, StartsWithTheCheckpointsDescriptor) {
+  CVT_ASSERT_OK_AND_ASSIGN(const SharedMemory file, SharedMemory::Create("test", 10));
+  v1::AgentFrame frame;
+  frame.mutable_start()->set_rank(3);
+  Send(frame, file.fd());
+  const auto start = link_->WaitForStart();
+  ASSERT_TRUE(start.has_value());
+  EXPECT_EQ(start->start.rank(), 3);
+  EXPECT_TRUE(start->checkpoint.valid());
+}
+
+TEST_F(AgentLinkTest, EndsBetweenAttemptsWhenToldTo) {
+  v1::AgentFrame frame;
+  frame.mutable_shutdown();
+  Send(frame);
+  EXPECT_FALSE(link_->WaitForStart().has_value());
+}
+
+TEST_F(AgentLinkTest, TellsWhenTheAgentIsGone) {
+  agent_.reset();
+  gone_.WaitForNotification();
+  EXPECT_FALSE(link_->WaitForStart().has_value());
+  EXPECT_THAT(link_->GetShard(0), StatusIs(absl::StatusCode::kUnavailable, Reason("PEER_GONE")));
+}
+
+TEST_F(AgentLinkTest, TakesWhatIsNoFrameForAnEnd) {
+  EXPECT_THAT(agent_->Send("\xff\xff"), IsOk());
+  gone_.WaitForNotification();
+}
+
+TEST_F(AgentLinkTest, GetsShards) {
+  Start();
+  CVT_ASSERT_OK_AND_ASSIGN(const SharedMemory file, SharedMemory::Create("test", 10));
+  Thread agent("agent", [&](StopToken) {
+    EXPECT_EQ(Receive(v1::TrainerFrame::kShardRequest).shard_request().index(), 7);
+    v1::AgentFrame frame;
+    frame.mutable_shard()->set_index(7);
+    Send(frame, file.fd());
+    EXPECT_EQ(Receive(v1::TrainerFrame::kShardRequest).shard_request().index(), 8);
+    frame.mutable_shard()->set_index(8);
+    frame.mutable_shard()->set_error("no such file");
+    Send(frame);
+  });
+  CVT_ASSERT_OK_AND_ASSIGN(const UniqueFd shard, link_->GetShard(7));
+  EXPECT_TRUE(shard.valid());
+  EXPECT_THAT(link_->GetShard(8),
+              StatusIs(absl::StatusCode::kUnavailable, Reason("SHARD_NOT_FOUND"),
+                       Message(HasSubstr("no such file"))));
+}
+
+TEST_F(AgentLinkTest, RelaysTheStore) {
+  Start();
+  Thread agent("agent", [&](StopToken) {
+    const auto call = Receive(v1::TrainerFrame::kStoreCall).store_call();
+    EXPECT_EQ(call.operation().key(), "key");
+    v1::AgentFrame frame;
+    frame.mutable_store_reply()->set_id(call.id());
+    frame.mutable_store_reply()->mutable_result()->set_value("value");
+    Send(frame);
+    frame.mutable_store_reply()->set_id(Receive(v1::TrainerFrame::kStoreCall).store_call().id());
+    frame.mutable_store_reply()->set_error("over");
+    Send(frame);
+  });
+  session::v1::StoreOperation operation;
+  operation.set_key("key");
+  CVT_ASSERT_OK_AND_ASSIGN(const auto result, link_->Call(operation));
+  EXPECT_EQ(result.value(), "value");
+  EXPECT_THAT(link_->Call(operation), StatusIs(absl::StatusCode::kCancelled, Reason("STOPPING")));
+}
+
+TEST_F(AgentLinkTest, AStopAtOnceEndsWhatWaits) {
+  Start();
+  Thread agent("agent", [&](StopToken) {
+    Receive(v1::TrainerFrame::kShardRequest);
+    Stop(session::v1::StopAttempt::MODE_NOW, cvtrain::v1::CAUSE_PREEMPTED);
+  });
+  EXPECT_THAT(link_->GetShard(0), StatusIs(absl::StatusCode::kCancelled, Reason("STOPPING")));
+  link_->WaitFor(absl::Hours(1));
+  EXPECT_EQ(link_->stop_request().mode, StopRequest::Mode::kNow);
+  EXPECT_EQ(link_->stop_request().cause, cvtrain::v1::CAUSE_PREEMPTED);
+}
+
+TEST_F(AgentLinkTest, AStopNeverGetsWeaker) {
+  Start();
+  Stop(session::v1::StopAttempt::MODE_NOW, cvtrain::v1::CAUSE_CANCELLED);
+  link_->WaitFor(absl::Hours(1));
+  Stop(session::v1::StopAttempt::MODE_CHECKPOINT, cvtrain::v1::CAUSE_PAUSED);
+  // An answer after it proves that it was read.
+  v1::AgentFrame frame;
+  frame.mutable_start()->set_attempt("experiments/1/trials/1/attempts/2");
+  EXPECT_EQ(link_->stop_request().cause, cvtrain::v1::CAUSE_CANCELLED);
+  Send(frame);
+  ASSERT_TRUE(link_->WaitForStart().has_value());
+  // The next attempt begins without it.
+  EXPECT_EQ(link_->stop_request().mode, StopRequest::Mode::kNone);
+}
+
+TEST_F(AgentLinkTest, SendsReportsBeforeTheCheckpointAndBeforeTheExit) {
+  Start();
+  CVT_ASSERT_OK_AND_ASSIGN(const SharedMemory buffer, SharedMemory::Create("test", 10));
+  link_->ReportPoint("loss", 4, 2.5);
+  EXPECT_THAT(link_->SendCheckpoint({.buffer = 1, .step = 5, .size_bytes = 10, .fd = buffer.fd()}),
+              IsOk());
+  EXPECT_EQ(Receive(v1::TrainerFrame::kReport).report().series(0).steps(0), 4);
+  UniqueFd fd;
+  const auto ready = Receive(v1::TrainerFrame::kCheckpointReady, &fd).checkpoint_ready();
+  EXPECT_EQ(ready.buffer(), 1);
+  EXPECT_EQ(ready.step(), 5);
+  EXPECT_TRUE(fd.valid());
+
+  link_->ReportPoint("loss", 5, 2);
+  v1::Exit exit;
+  exit.set_cause(cvtrain::v1::CAUSE_FINISHED);
+  EXPECT_THAT(link_->SendExit(exit), IsOk());
+  EXPECT_EQ(Receive(v1::TrainerFrame::kReport).report().series(0).steps(0), 5);
+  EXPECT_EQ(Receive(v1::TrainerFrame::kExit).exit().cause(), cvtrain::v1::CAUSE_FINISHED);
+  EXPECT_THAT(link_->GetShard(0), StatusIs(absl::StatusCode::kCancelled, Reason("STOPPING")));
+}
+
+TEST_F(AgentLinkTest, PassesReleasesOn) {
+  Start();
+  absl::Notification released;
+  link_->SetReleaseHandler([&](int32_t buffer, int64_t step) {
+    EXPECT_EQ(buffer, 1);
+    EXPECT_EQ(step, 5);
+    released.Notify();
+  });
+  v1::AgentFrame frame;
+  frame.mutable_checkpoint_released()->set_buffer(1);
+  frame.mutable_checkpoint_released()->set_step(5);
+  Send(frame);
+  released.WaitForNotification();
+  link_->SetReleaseHandler(nullptr);
+}
+
+}  // namespace
+}  // namespace cvtrain::trainer

@@ -1,0 +1,70 @@
+#include "worker/trainer/train/guard.h"
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+#include <torch/torch.h>
+
+#include "tests/support/status_matchers.h"
+#include "worker/trainer/train/memory_limit.h"
+
+namespace cvtrain::trainer {
+namespace {
+
+using ::cvtrain::testing::IsOk;
+using ::cvtrain::testing::Reason;
+using ::cvtrain::testing::StatusIs;
+
+// For every tensor of this program, as in the trainer.
+const bool kInstalled = [] {
+  InstallMemoryLimit();
+  return true;
+}();
+
+TEST(GuardTest, PassesAStatusThrough) {
+  EXPECT_THAT(Guard("working", [] { return absl::OkStatus(); }), IsOk());
+  EXPECT_THAT(Guard("working", [] { return absl::NotFoundError("thing"); }),
+              StatusIs(absl::StatusCode::kNotFound));
+}
+
+TEST(GuardTest, TurnsErrorsOfLibTorchIntoInternal) {
+  const absl::Status status = Guard("adding", [] {
+    at::ones({2}).add(at::ones({3}));
+    return absl::OkStatus();
+  });
+  EXPECT_THAT(status, StatusIs(absl::StatusCode::kInternal, Reason("INTERNAL")));
+}
+
+TEST(GuardTest, TurnsCollectiveErrorsIntoPeerGone) {
+  const absl::Status status = Guard("summing", []() -> absl::Status {
+    C10_THROW_ERROR(DistBackendError, "connection closed by peer");
+  });
+  EXPECT_THAT(status, StatusIs(absl::StatusCode::kUnavailable, Reason("PEER_GONE")));
+}
+
+TEST(GuardTest, TurnsTheSlotsLimitIntoOutOfMemory) {
+  SetMemoryLimit(TensorMemoryBytes() + (int64_t{1} << 20));
+  const auto allocate = [](int64_t bytes) {
+    return Guard("allocating", [=] {
+      at::empty({bytes}, at::kByte);
+      return absl::OkStatus();
+    });
+  };
+  EXPECT_THAT(allocate(1 << 16), IsOk());
+  EXPECT_THAT(allocate(1 << 21),
+              StatusIs(absl::StatusCode::kResourceExhausted, Reason("OUT_OF_MEMORY")));
+  SetMemoryLimit(0);
+  EXPECT_THAT(allocate(1 << 21), IsOk());
+}
+
+TEST(MemoryLimitTest, CountsWhatTensorsHold) {
+  ASSERT_TRUE(kInstalled);
+  const int64_t before = TensorMemoryBytes();
+  {
+    const at::Tensor tensor = at::empty({1 << 20}, at::kByte);
+    EXPECT_GE(TensorMemoryBytes(), before + (1 << 20));
+  }
+  EXPECT_EQ(TensorMemoryBytes(), before);
+}
+
+}  // namespace
+}  // namespace cvtrain::trainer

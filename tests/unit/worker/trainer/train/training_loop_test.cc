@@ -1,0 +1,400 @@
+#include "worker/trainer/train/training_loop.h"
+
+#include <gmock/gmock.h>
+#include <google/protobuf/text_format.h>
+#include <gtest/gtest.h>
+#include <torch/torch.h>
+
+#include <algorithm>
+#include <cstring>
+#include <map>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "common/status_macros.h"
+#include "common/thread.h"
+#include "formats/checkpoint/checkpoint.h"
+#include "plan/recipe/resolve.h"
+#include "tests/support/status_matchers.h"
+#include "tests/unit/worker/trainer/support/fakes.h"
+#include "worker/trainer/train/attempt.h"
+
+namespace cvtrain::trainer {
+namespace {
+
+using ::testing::AllOf;
+using ::testing::Contains;
+using ::testing::Each;
+using ::testing::ElementsAre;
+using ::testing::HasSubstr;
+using ::testing::IsEmpty;
+using ::testing::Key;
+using ::testing::Not;
+using ::testing::SizeIs;
+
+constexpr int kClasses = 4;
+
+// Three epochs in two stages, sizes 16 to 32, a small network, RangeAugment.
+constexpr char kRecipe[] = R"pb(
+  task: TASK_CLASSIFICATION
+  dataset { name: "patterns" train_split: "train" validation_split: "test" }
+  model {
+    small_resnet { widths: 8 widths: 16 blocks: 1 stem: STEM_CIFAR zero_init_residual: true }
+    num_classes: 4
+  }
+  epochs: 3
+  sampler {
+    multi_scale {
+      base { height: 24 width: 24 batch_size: 6 }
+      scales { min: 16 max: 32 count: 3 divisible_by: 8 }
+      variable_batch: true
+      include_base: true
+      curriculum {
+        stages {
+          list {
+            from_epoch: 0
+            scales { min: 16 max: 24 count: 2 divisible_by: 8 }
+          }
+          list { from_epoch: 2 }
+        }
+      }
+    }
+  }
+  augmentation {
+    range_augment {
+      target_psnr { start: 40 end: 20 curve: CURVE_COSINE }
+      operations: OPERATION_BRIGHTNESS
+      operations: OPERATION_CONTRAST
+      operations: OPERATION_NOISE
+      alpha: 100
+      learning_rate_multiplier: 0.3
+      weight_decay: 0
+    }
+  }
+  loss { label_smoothing: 0.1 }
+  optimizer { sgd { momentum: 0.9 weight_decay: 5e-4 nesterov: true } }
+  learning_rate { cosine { max: 0.1 warmup_steps: 4 } }
+  evaluation {
+    every_epochs: 1
+    sizes { resize: 27 crop: 24 }
+    sizes { resize: 18 crop: 16 }
+    conditions { name: "clean" }
+    conditions { name: "noisy" noise: 0.1 }
+    batch_size: 10
+  }
+  checkpoint { every { epochs: 1 } }
+  precision: PRECISION_FP32
+  seed: 7
+)pb";
+
+v1::Start MakeStart(int world_size = 1, int logical_ranks = 1) {
+  v1::Start start;
+  start.set_attempt("experiments/1/trials/2/attempts/1");
+  CVT_CHECK(google::protobuf::TextFormat::ParseFromString(kRecipe, start.mutable_recipe()));
+  start.set_recipe_digest(std::string(64, 'a'));
+  start.set_plan_version(plan::kPlanVersion);
+  start.mutable_dataset()->set_digest(std::string(64, 'b'));
+  for (const auto& [name, images] : {std::pair("train", 50), std::pair("test", 24)}) {
+    cvtrain::v1::Split& split = *start.mutable_dataset()->add_splits();
+    split.set_name(name);
+    split.set_images(images);
+  }
+  start.set_world_size(world_size);
+  start.set_logical_ranks(logical_ranks);
+  start.set_threads(1);
+  return start;
+}
+
+// All that one rank has around it, and what its attempt left.
+struct Rank {
+  FakeHost host;
+  FakeSink sink;
+  AttemptResult result;
+};
+
+struct RunOptions {
+  int64_t fail_at = -1;
+};
+
+void RunRank(const v1::Start& start, const std::string& checkpoint, StoreTransport& store,
+             Rank& rank, const RunOptions& options = {}) {
+  at::globalContext().setDeterministicAlgorithms(true, false);
+  const BatchSourceFactory sources = [&](const BatchSourceContext& context) {
+    auto source = std::make_unique<PatternSource>(context, kClasses);
+    source->FailAt(options.fail_at);
+    return absl::StatusOr<std::unique_ptr<BatchSource>>(std::move(source));
+  };
+  rank.result = RunAttempt(start, start.has_resume() ? FileOf(checkpoint) : UniqueFd(),
+                           {.host = rank.host,
+                            .checkpoints = rank.sink,
+                            .store = store,
+                            .batch_sources = sources,
+                            .clock = RealClock()});
+}
+
+void RunAlone(const v1::Start& start, Rank& rank, const std::string& checkpoint = "",
+              const RunOptions& options = {}) {
+  InMemoryStore store;
+  RunRank(start, checkpoint, store, rank, options);
+  EXPECT_EQ(store.calls(), 0);
+}
+
+// Each rank on a thread of its own, as if they were processes.
+void RunTogether(v1::Start start, std::vector<std::unique_ptr<Rank>>& ranks,
+                 const std::string& checkpoint = "") {
+  InMemoryStore store;
+  std::vector<std::unique_ptr<Thread>> threads;
+  start.set_world_size(static_cast<int32_t>(ranks.size()));
+  for (size_t i = 0; i < ranks.size(); ++i) {
+    start.set_rank(static_cast<int32_t>(i));
+    threads.push_back(std::make_unique<Thread>(
+        "rank", [&, i, start](StopToken) { RunRank(start, checkpoint, store, *ranks[i]); }));
+  }
+}
+
+std::vector<std::unique_ptr<Rank>> MakeRanks(int count) {
+  std::vector<std::unique_ptr<Rank>> ranks;
+  for (int i = 0; i < count; ++i) ranks.push_back(std::make_unique<Rank>());
+  return ranks;
+}
+
+// The tensors of a checkpoint by name, as bytes.
+std::map<std::string, std::string> TensorsOf(const std::string& file) {
+  const auto view = formats::CheckpointView::Open(file, "checkpoint");
+  CVT_CHECK_OK(view.status());
+  std::map<std::string, std::string> tensors;
+  for (int i = 0; i < view->tensor_count(); ++i) {
+    const auto tensor = view->tensor(i);
+    tensors[std::string(tensor.name)] = std::string(tensor.data);
+  }
+  return tensors;
+}
+
+storage::v1::CheckpointManifest ManifestIn(const std::string& file) {
+  return formats::CheckpointView::Open(file, "checkpoint")->manifest();
+}
+
+std::string LastFile(const Rank& rank) {
+  const auto taken = rank.sink.taken();
+  CVT_CHECK(!taken.empty()) << rank.result.message;
+  return taken.back().file;
+}
+
+v1::Start ResumeFrom(v1::Start start, const std::string& file) {
+  start.mutable_resume()->set_checkpoint("checkpoints/9f3c5d1e-0b7a-4c66-8f0e-2f6f1c0d9a11");
+  start.mutable_resume()->set_step(ManifestIn(file).step());
+  start.mutable_resume()->set_size_bytes(static_cast<int64_t>(file.size()));
+  return start;
+}
+
+constexpr StopRequest kPause = {.mode = StopRequest::Mode::kCheckpoint,
+                                .cause = cvtrain::v1::CAUSE_PAUSED};
+
+TEST(TrainingLoopTest, TrainsEvaluatesAndKeepsItsState) {
+  Rank rank;
+  RunAlone(MakeStart(), rank);
+  ASSERT_EQ(rank.result.cause, cvtrain::v1::CAUSE_FINISHED) << rank.result.message;
+  EXPECT_THAT(rank.result.sample_digest, SizeIs(64));
+
+  // A point a step, from 0 on, of every series that a step has.
+  const auto losses = rank.host.Points("loss");
+  ASSERT_THAT(losses, SizeIs(rank.result.end_step));
+  EXPECT_EQ(losses.front().first, 0);
+  EXPECT_LT(losses.back().second, losses.front().second);
+  for (const char* metric : {"loss/task", "loss/augment", "learning_rate", "step_seconds", "height",
+                             "width", "batch_size", "epoch", "samples", "flops", "wall_time",
+                             "target_psnr", "target_mse", "mse/mean", "mse/median"}) {
+    EXPECT_THAT(rank.host.Points(metric), SizeIs(rank.result.end_step)) << metric;
+  }
+  EXPECT_EQ(rank.host.Points("epoch").back().second, 3);
+  EXPECT_THAT(rank.host.Points("range_augment/noise/high"), SizeIs(3));
+
+  // Facts: the start, three evaluations, two stages.
+  std::vector<session::v1::Fact::KindCase> kinds;
+  for (const auto& fact : rank.host.facts()) kinds.push_back(fact.kind_case());
+  using session::v1::Fact;
+  EXPECT_THAT(kinds, ElementsAre(Fact::kStarted, Fact::kEvaluation, Fact::kEvaluation, Fact::kStage,
+                                 Fact::kEvaluation, Fact::kStage));
+  const auto evaluation = rank.host.facts()[4].evaluation();
+  EXPECT_EQ(evaluation.step(), rank.result.end_step);
+  EXPECT_EQ(evaluation.epoch(), 3);
+  EXPECT_EQ(evaluation.stage(), 1);
+  EXPECT_GT(evaluation.metrics().at("val/top1"), 100.0 / kClasses);
+  EXPECT_THAT(evaluation.metrics(),
+              AllOf(Contains(Key("val/top5")), Contains(Key("val/loss")),
+                    Contains(Key("val/noisy/top1")), Contains(Key("val@16px/top1")),
+                    Contains(Key("val@16px/noisy/loss")), Contains(Key("val/mean/top1"))));
+  EXPECT_EQ(rank.host.progress().step(), rank.result.end_step);
+  EXPECT_EQ(rank.host.progress().step_total(), rank.result.end_step);
+
+  // A checkpoint an epoch; the last one is of the last step.
+  EXPECT_THAT(rank.sink.taken(), SizeIs(3));
+  const auto manifest = ManifestIn(LastFile(rank));
+  EXPECT_EQ(manifest.step(), rank.result.end_step);
+  EXPECT_EQ(manifest.epoch(), 3);
+  EXPECT_EQ(manifest.sample_digest(), rank.result.sample_digest);
+  EXPECT_EQ(manifest.trial(), "experiments/1/trials/2");
+  EXPECT_GT(manifest.flops(), 0);
+  EXPECT_THAT(
+      TensorsOf(LastFile(rank)),
+      AllOf(Contains(Key("conv1.weight")), Contains(Key("bn1.running_mean")),
+            Contains(Key("momentum/conv1.weight")), Contains(Key("range_augment.noise.high")),
+            Contains(Key("momentum/range_augment.noise.high"))));
+}
+
+TEST(TrainingLoopTest, GoesOnAsIfItHadNotBeenInterrupted) {
+  Rank whole;
+  RunAlone(MakeStart(), whole);
+  const auto expected = TensorsOf(LastFile(whole));
+  ASSERT_GT(whole.result.end_step, 20);
+
+  // In mid-epoch, around the ends of epochs, and repeatedly.
+  for (int64_t stride : {1L, 5L, 13L, whole.result.end_step - 1}) {
+    std::string checkpoint;
+    std::unique_ptr<Rank> rank;
+    int64_t step = 0;
+    while (true) {
+      rank = std::make_unique<Rank>();
+      if (step + stride < whole.result.end_step) {
+        // The host counts progress, which begins anew with each attempt.
+        rank->host.StopAfter(stride == 1 ? 1 : step + stride, kPause);
+      }
+      const v1::Start start =
+          checkpoint.empty() ? MakeStart() : ResumeFrom(MakeStart(), checkpoint);
+      RunAlone(start, *rank, checkpoint);
+      checkpoint = LastFile(*rank);
+      step = rank->result.end_step;
+      if (rank->result.cause == cvtrain::v1::CAUSE_FINISHED) break;
+      ASSERT_EQ(rank->result.cause, cvtrain::v1::CAUSE_PAUSED) << rank->result.message;
+    }
+    EXPECT_EQ(step, whole.result.end_step);
+    EXPECT_EQ(rank->result.sample_digest, whole.result.sample_digest) << stride;
+    EXPECT_EQ(TensorsOf(checkpoint), expected) << stride;
+  }
+}
+
+TEST(TrainingLoopTest, TwoRanksGoOnAsIfTheyHadNotBeenInterrupted) {
+  auto whole = MakeRanks(2);
+  RunTogether(MakeStart(2, 2), whole);
+  ASSERT_EQ(whole[0]->result.cause, cvtrain::v1::CAUSE_FINISHED) << whole[0]->result.message;
+  ASSERT_EQ(whole[1]->result.cause, cvtrain::v1::CAUSE_FINISHED) << whole[1]->result.message;
+  EXPECT_THAT(whole[1]->sink.taken(), IsEmpty());
+  EXPECT_THAT(whole[1]->host.facts(), IsEmpty());
+
+  // Only one rank is told to stop; both do, at the same step.
+  auto first = MakeRanks(2);
+  first[1]->host.StopAfter(7, kPause);
+  RunTogether(MakeStart(2, 2), first);
+  EXPECT_EQ(first[0]->result.cause, cvtrain::v1::CAUSE_PAUSED) << first[0]->result.message;
+  EXPECT_EQ(first[1]->result.cause, cvtrain::v1::CAUSE_PAUSED);
+  EXPECT_EQ(first[0]->result.end_step, 7);
+  EXPECT_EQ(first[1]->result.end_step, 7);
+
+  const std::string checkpoint = LastFile(*first[0]);
+  auto second = MakeRanks(2);
+  RunTogether(ResumeFrom(MakeStart(2, 2), checkpoint), second, checkpoint);
+  EXPECT_EQ(second[0]->result.cause, cvtrain::v1::CAUSE_FINISHED) << second[0]->result.message;
+  EXPECT_EQ(second[0]->result.sample_digest, whole[0]->result.sample_digest);
+  EXPECT_EQ(TensorsOf(LastFile(*second[0])), TensorsOf(LastFile(*whole[0])));
+}
+
+TEST(TrainingLoopTest, TheGradientDoesNotDependOnTheNumberOfProcesses) {
+  // One epoch: rounding differs, and grows with every step.
+  v1::Start start = MakeStart(1, 3);
+  start.mutable_recipe()->set_epochs(1);
+  Rank alone;
+  RunAlone(start, alone);
+  auto together = MakeRanks(2);  // shares of one and of two logical ranks
+  RunTogether(start, together);
+  ASSERT_EQ(alone.result.cause, cvtrain::v1::CAUSE_FINISHED) << alone.result.message;
+  ASSERT_EQ(together[0]->result.cause, cvtrain::v1::CAUSE_FINISHED) << together[0]->result.message;
+  EXPECT_EQ(alone.result.sample_digest, together[0]->result.sample_digest);
+  const auto expected = TensorsOf(LastFile(alone));
+  for (const auto& [name, bytes] : TensorsOf(LastFile(*together[0]))) {
+    if (name.ends_with("num_batches_tracked")) {
+      EXPECT_EQ(bytes, expected.at(name)) << name;
+      continue;
+    }
+    for (size_t i = 0; i < bytes.size(); i += sizeof(float)) {
+      float got = 0;
+      float want = 0;
+      std::memcpy(&got, bytes.data() + i, sizeof(float));
+      std::memcpy(&want, expected.at(name).data() + i, sizeof(float));
+      ASSERT_NEAR(got, want, 2e-3 * std::max(1.0f, std::abs(want))) << name << " " << i;
+    }
+  }
+}
+
+TEST(TrainingLoopTest, StopsAtOnceWithoutACheckpoint) {
+  Rank rank;
+  rank.host.StopAfter(3, {.mode = StopRequest::Mode::kNow, .cause = cvtrain::v1::CAUSE_PREEMPTED});
+  RunAlone(MakeStart(), rank);
+  EXPECT_EQ(rank.result.cause, cvtrain::v1::CAUSE_PREEMPTED);
+  EXPECT_THAT(rank.sink.taken(), IsEmpty());
+}
+
+TEST(TrainingLoopTest, MakesUpForACheckpointThatFoundNoBuffer) {
+  v1::Start start = MakeStart();
+  start.mutable_recipe()->mutable_checkpoint()->mutable_every()->set_steps(2);
+  Rank rank;
+  rank.sink.HoldBuffers(true);
+  rank.host.StopAfter(9, {.mode = StopRequest::Mode::kNow, .cause = cvtrain::v1::CAUSE_CANCELLED});
+  RunAlone(start, rank);
+  std::vector<int64_t> steps;
+  for (const auto& taken : rank.sink.taken()) steps.push_back(taken.notice.step);
+  EXPECT_THAT(steps, ElementsAre(2, 4));
+}
+
+TEST(TrainingLoopTest, ReportsADivergedLoss) {
+  v1::Start start = MakeStart();
+  start.mutable_recipe()->mutable_learning_rate()->mutable_constant()->set_value(1e30);
+  Rank rank;
+  RunAlone(start, rank);
+  EXPECT_EQ(rank.result.cause, cvtrain::v1::CAUSE_DIVERGED) << rank.result.message;
+  EXPECT_THAT(rank.result.message, HasSubstr("is not a number"));
+  EXPECT_THAT(rank.sink.taken(), IsEmpty());
+}
+
+TEST(TrainingLoopTest, ReportsBadData) {
+  Rank rank;
+  RunAlone(MakeStart(), rank, "", {.fail_at = 2});
+  EXPECT_EQ(rank.result.cause, cvtrain::v1::CAUSE_DATA);
+  EXPECT_EQ(rank.result.end_step, 2);
+}
+
+TEST(TrainingLoopTest, RefusesACheckpointOfAnotherRecipe) {
+  Rank first;
+  first.host.StopAfter(2, kPause);
+  RunAlone(MakeStart(), first);
+  v1::Start start = ResumeFrom(MakeStart(), LastFile(first));
+  start.set_recipe_digest(std::string(64, 'x'));
+  Rank second;
+  RunAlone(start, second, LastFile(first));
+  EXPECT_EQ(second.result.cause, cvtrain::v1::CAUSE_INTERNAL);
+  EXPECT_THAT(second.result.message, HasSubstr("recipe digest"));
+}
+
+TEST(TrainingLoopTest, RefusesAnotherPlanVersion) {
+  v1::Start start = MakeStart();
+  start.set_plan_version(plan::kPlanVersion + 1);
+  Rank rank;
+  RunAlone(start, rank);
+  EXPECT_EQ(rank.result.cause, cvtrain::v1::CAUSE_INTERNAL);
+  EXPECT_THAT(rank.result.message, HasSubstr("plan version"));
+}
+
+TEST(TrainingLoopTest, TrainsInBfloat16) {
+  v1::Start start = MakeStart();
+  start.mutable_recipe()->set_precision(cvtrain::v1::Recipe::PRECISION_BF16);
+  start.mutable_recipe()->set_epochs(1);
+  start.mutable_recipe()->mutable_augmentation()->clear_range_augment();
+  Rank rank;
+  RunAlone(start, rank);
+  EXPECT_EQ(rank.result.cause, cvtrain::v1::CAUSE_FINISHED) << rank.result.message;
+  EXPECT_THAT(rank.host.Points("loss/augment"), IsEmpty());
+  EXPECT_THAT(TensorsOf(LastFile(rank)), Not(Contains(Key("range_augment.noise.high"))));
+}
+
+}  // namespace
+}  // namespace cvtrain::trainer
