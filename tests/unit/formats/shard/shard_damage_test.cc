@@ -8,11 +8,9 @@
 #include <vector>
 
 #include "absl/strings/str_cat.h"
-#include "common/crc32c.h"
 #include "common/little_endian.h"
 #include "common/memory_file_system.h"
 #include "common/random.h"
-#include "common/sha256.h"
 #include "formats/shard/shard_reader.h"
 #include "tests/support/seed.h"
 #include "tests/support/status_matchers.h"
@@ -23,6 +21,7 @@ namespace {
 
 using ::cvtrain::formats::testing::MakeShard;
 using ::cvtrain::formats::testing::PictureFixture;
+using ::cvtrain::formats::testing::SealSmallShard;
 using ::cvtrain::formats::testing::ShardFixture;
 using ::cvtrain::testing::Message;
 using ::cvtrain::testing::Reason;
@@ -142,29 +141,14 @@ TEST(ShardDamageTest, FindsATruncatedFile) {
 // --- Files that lie: every digest is right, the content is not.
 // -----------------------------------
 
-// Puts all digests of a small shard (one block) right again.
-void Seal(std::string* bytes, size_t index_end) {
-  const Sha256Digest digest = Sha256Of(absl::string_view(*bytes).substr(4096, index_end - 4096));
-  std::copy(digest.begin(), digest.end(), bytes->begin() + 168);
-  std::copy(digest.begin(), digest.begin() + 16, bytes->begin() + 16);
-  (*bytes)[22] = static_cast<char>(((*bytes)[22] & 0x0f) | 0x80);
-  (*bytes)[24] = static_cast<char>(((*bytes)[24] & 0x3f) | 0x80);
-  const absl::string_view view(*bytes);
-  StoreLittleEndian<uint32_t>(Crc32c(view.substr(0, 4092)), bytes->data() + 4092);
-  const size_t footer = bytes->size() - 24;
-  StoreLittleEndian<uint32_t>(Crc32c(view.substr(0, footer)), bytes->data() + footer + 16);
-  StoreLittleEndian<uint32_t>(Crc32c(view.substr(footer, 20)), bytes->data() + footer + 20);
-}
-
 // Three pictures: the record table, the keys and the digests are a page each, from 4,096 on.
 constexpr size_t kTable = 4096;
-constexpr size_t kIndexEnd = 4 * 4096;
 constexpr size_t kRecord = 16 + 3 * 8;
 
 TEST(ShardDamageTest, SealingChangesNothingOfAGoodShard) {
   ShardFixture shard = MakeShard(3, 40);
   std::string sealed = shard.bytes;
-  Seal(&sealed, kIndexEnd);
+  SealSmallShard(&sealed);
   EXPECT_EQ(sealed, shard.bytes);
 }
 
@@ -239,7 +223,7 @@ TEST(ShardDamageTest, RefusesFilesThatLie) {
     std::string bytes = shard.bytes;
     lie.tell(bytes.data());
     ASSERT_NE(bytes, shard.bytes) << "this lie is the truth";
-    Seal(&bytes, kIndexEnd);
+    SealSmallShard(&bytes);
     EXPECT_THAT(ShardReader::Open(bytes, "s"),
                 StatusIs(kDataLoss, Reason("SHARD_BAD"), Message(HasSubstr(lie.found))));
   }
@@ -256,7 +240,7 @@ TEST(ShardDamageTest, SurvivesRandomLies) {
           random.Bernoulli(0.5) ? random.UniformInt(264) : kTable + random.UniformInt(3 * kRecord);
       bytes[at] = static_cast<char>(random.NextU32());
     }
-    Seal(&bytes, kIndexEnd);
+    SealSmallShard(&bytes);
     const auto reader = ShardReader::Open(bytes, "s");
     if (!reader.ok()) continue;
     for (int64_t r = 0; r < (*reader)->info().records; ++r) {

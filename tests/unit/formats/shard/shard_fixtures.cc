@@ -3,6 +3,8 @@
 #include <algorithm>
 
 #include "absl/strings/str_cat.h"
+#include "common/crc32c.h"
+#include "common/little_endian.h"
 #include "common/memory_file_system.h"
 #include "common/random.h"
 #include "common/sha256.h"
@@ -70,6 +72,20 @@ ShardFixture MakeShard(int pictures, size_t source_bytes, const ShardWriterOptio
   fixture.summary = *summary;
   fixture.bytes = *ReadFile(files, "/shard");
   return fixture;
+}
+
+void SealSmallShard(std::string* bytes) {
+  constexpr size_t kIndexEnd = 4 * 4096;
+  const Sha256Digest digest = Sha256Of(absl::string_view(*bytes).substr(4096, kIndexEnd - 4096));
+  std::copy(digest.begin(), digest.end(), bytes->begin() + 168);
+  std::copy(digest.begin(), digest.begin() + 16, bytes->begin() + 16);
+  (*bytes)[22] = static_cast<char>(((*bytes)[22] & 0x0f) | 0x80);
+  (*bytes)[24] = static_cast<char>(((*bytes)[24] & 0x3f) | 0x80);
+  const absl::string_view view(*bytes);
+  StoreLittleEndian<uint32_t>(Crc32c(view.substr(0, 4092)), bytes->data() + 4092);
+  const size_t footer = bytes->size() - 24;
+  StoreLittleEndian<uint32_t>(Crc32c(view.substr(0, footer)), bytes->data() + footer + 16);
+  StoreLittleEndian<uint32_t>(Crc32c(view.substr(footer, 20)), bytes->data() + footer + 20);
 }
 
 }  // namespace cvtrain::formats::testing

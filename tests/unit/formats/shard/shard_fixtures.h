@@ -35,6 +35,10 @@ struct ShardFixture {
 ShardFixture MakeShard(int pictures, size_t source_bytes,
                        const ShardWriterOptions& options = SmallOptions());
 
+// Puts all digests of a shard that MakeShard(3, ...) made, and somebody changed, right again: of
+// one whose index ends at 16,384 and that is one block long.
+void SealSmallShard(std::string* bytes);
+
 }  // namespace cvtrain::formats::testing
 
 #endif  // CVTRAIN_TESTS_UNIT_FORMATS_SHARD_SHARD_FIXTURES_H_
