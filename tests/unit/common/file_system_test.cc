@@ -89,6 +89,19 @@ TEST(PosixFileSystemTest, NewFilesHaveThePermissionsAskedFor) {
   EXPECT_EQ(info.st_mode & 0777, 0600u);
 }
 
+TEST(PosixFileSystemTest, CloseGivesBackWhatWasPreallocated) {
+  TempDir dir;
+  WritableFileOptions options;
+  options.preallocate_bytes = 8 << 20;
+  CVT_ASSERT_OK_AND_ASSIGN(const auto file, PosixFileSystem().NewWritableFile(dir / "a", options));
+  CVT_ASSERT_OK(file->Append("short"));
+  CVT_ASSERT_OK(file->Close());
+  struct stat info = {};
+  ASSERT_EQ(::stat((dir / "a").c_str(), &info), 0);
+  EXPECT_EQ(info.st_size, 5);
+  EXPECT_LT(info.st_blocks * 512, 1 << 20);
+}
+
 TEST(PosixFileSystemTest, AFileReadsThroughADescriptor) {
   TempDir dir;
   CVT_ASSERT_OK(WriteFileAtomic(PosixFileSystem(), dir / "a", "shard"));

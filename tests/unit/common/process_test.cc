@@ -1,11 +1,13 @@
 #include "common/process.h"
 
+#include <errno.h>
 #include <fcntl.h>
 #include <signal.h>
 #include <unistd.h>
 
 #include <string>
 
+#include "absl/strings/str_cat.h"
 #include "common/env.h"
 #include "common/file_system.h"
 #include "common/unix_socket.h"
@@ -137,6 +139,11 @@ TEST_F(ProcessTest, GetsTheDescriptorsNamedAndNoOthers) {
   EXPECT_EQ(OutputOf(options), "0 1 2 3 5\n");
   CVT_ASSERT_OK_AND_ASSIGN(const Frame frame, pair.first->Receive(kLong));
   EXPECT_EQ(frame.bytes, "hi");
+
+  // The careless ones are now below the highest number that the child gets.
+  options = Shell("echo $(ls /proc/self/fd)");
+  options.descriptors = {{pair.second->fd(), 60}};
+  EXPECT_EQ(OutputOf(options), "0 1 2 3 60\n");
 }
 
 TEST_F(ProcessTest, DescriptorsMaySwapPlaces) {
@@ -176,6 +183,14 @@ TEST(EnvTest, TellsUnsetFromEmpty) {
   EXPECT_EQ(GetEnv("CVTRAIN_SURELY_NOT_SET"), std::nullopt);
   ASSERT_EQ(::setenv("CVTRAIN_TEST_EMPTY", "", 1), 0);
   EXPECT_EQ(GetEnv("CVTRAIN_TEST_EMPTY"), std::optional<std::string>(""));
+}
+
+TEST(ProgramFolderTest, HoldsThisProgram) {
+  const std::string folder = ProgramFolder();
+  ASSERT_FALSE(folder.empty());
+  EXPECT_EQ(folder.front(), '/');
+  EXPECT_NE(folder.back(), '/');
+  EXPECT_EQ(access(absl::StrCat(folder, "/", program_invocation_short_name).c_str(), X_OK), 0);
 }
 
 }  // namespace

@@ -87,11 +87,18 @@ TEST(KeyedStreamTest, UniformIntIsUnbiased) {
   for (int i = 0; i < 70'000; ++i) ++counts[static_cast<size_t>(stream.UniformInt(7))];
   for (const int count : counts) EXPECT_NEAR(count, 10'000, 400);
   EXPECT_EQ(stream.UniformInt(1), 0u);
-  // Near 2^64 a modulus would make the low third twice as likely.
+  // At three quarters of 2^64 a modulus would make the low third twice as likely, and the
+  // multiplication alone the multiples of three.
   const uint64_t n = 0xc000000000000000;
   int low = 0;
-  for (int i = 0; i < 30'000; ++i) low += stream.UniformInt(n) < n / 3 ? 1 : 0;
+  int multiples = 0;
+  for (int i = 0; i < 30'000; ++i) {
+    const uint64_t x = stream.UniformInt(n);
+    low += x < n / 3 ? 1 : 0;
+    multiples += x % 3 == 0 ? 1 : 0;
+  }
   EXPECT_NEAR(low, 10'000, 400);
+  EXPECT_NEAR(multiples, 10'000, 400);
 }
 
 TEST(KeyedStreamTest, NormalHasItsMoments) {
