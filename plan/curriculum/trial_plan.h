@@ -53,7 +53,7 @@ class TrialPlan {
     int32_t logical_ranks = 1;
   };
 
-  // Walks all epochs once: about 5 ns a step with variable batches, nothing
+  // Walks all epochs once: some 20 ns a step with variable batches, nothing
   // otherwise.
   //
   // Returns INVALID_ARGUMENT (RECIPE_INVALID) if `options` is out of range or

@@ -21,8 +21,8 @@ namespace cvtrain::plan {
 
 // Every broken rule, in the order of the proto; none if `spec` can be run on a
 // data set that fits. Includes the recipes that the values of a search make,
-// each value alone. Text of any field must be UTF-8 of at most 1 KiB without
-// control characters.
+// each value alone, for the first 256 of them. Text of any field must be UTF-8
+// of at most 1 KiB without control characters.
 std::vector<FieldViolation> Validate(const v1::ExperimentSpec& spec);
 
 // The same for the recipe of one trial; paths begin with `recipe.`.
