@@ -6,7 +6,6 @@
 
 #include <algorithm>
 #include <cstdlib>
-#include <filesystem>
 #include <iostream>
 #include <memory>
 #include <string>
@@ -17,6 +16,7 @@
 #include "absl/strings/str_cat.h"
 #include "common/build_info.h"
 #include "common/clock.h"
+#include "common/env.h"
 #include "common/errors.h"
 #include "common/file_system.h"
 #include "common/flags.h"
@@ -81,9 +81,7 @@ uint64_t SlotMemory(const Options& options, int slots) {
 absl::StatusOr<std::string> TrainerPath(const Options& options, FileSystem& files) {
   std::string path = options.trainer;
   if (path.empty()) {
-    std::error_code error;
-    const std::filesystem::path self = std::filesystem::read_symlink("/proc/self/exe", error);
-    path = (self.parent_path() / "cvtrain-trainer").string();
+    path = absl::StrCat(ProgramFolder(), "/cvtrain-trainer");
   }
   CVT_ASSIGN_OR_RETURN(const bool found, Exists(files, path));
   if (found) return path;

@@ -19,6 +19,7 @@ ConnectStream* ConnectStream::Open(session::v1::SessionService::Stub& stub,
   // Held until the end of reading: writes begin outside of reactions.
   stream->AddHold();
   stream->StartRead(&stream->incoming_);
+  stream->StartCall();
   return stream;
 }
 

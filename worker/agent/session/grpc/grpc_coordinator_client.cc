@@ -3,7 +3,6 @@
 #include <grpcpp/grpcpp.h>
 
 #include <algorithm>
-#include <chrono>
 #include <set>
 #include <stop_token>
 #include <utility>
@@ -14,6 +13,7 @@
 #include "common/crc32c.h"
 #include "common/errors.h"
 #include "common/limits.h"
+#include "common/rpc/channel.h"
 #include "common/rpc/status.h"
 #include "cvtrain/session/v1/session.grpc.pb.h"
 #include "worker/agent/session/grpc/connect_stream.h"
@@ -24,7 +24,7 @@ namespace {
 using session::v1::SessionService;
 
 void SetDeadline(absl::Duration timeout, grpc::ClientContext& context) {
-  context.set_deadline(std::chrono::system_clock::now() + absl::ToChronoMilliseconds(timeout));
+  context.set_deadline(DeadlineAfter(timeout));
 }
 
 class GrpcCoordinatorClient final : public CoordinatorClient {
