@@ -11,6 +11,10 @@ namespace cvtrain {
 // Thread-safe as long as nobody changes the environment, and nobody does.
 std::optional<std::string> GetEnv(const std::string& name);
 
+// The folder that holds the running program, without a slash at its end; empty if the system does
+// not say. Programs that ship together find each other by it.
+std::string ProgramFolder();
+
 }  // namespace cvtrain
 
 #endif  // CVTRAIN_COMMON_ENV_H_

@@ -3,7 +3,6 @@
 #include <grpcpp/grpcpp.h>
 
 #include <algorithm>
-#include <chrono>
 #include <utility>
 
 #include "absl/strings/match.h"
@@ -11,6 +10,7 @@
 #include "common/crc32c.h"
 #include "common/errors.h"
 #include "common/limits.h"
+#include "common/rpc/channel.h"
 #include "common/rpc/status.h"
 #include "common/status_macros.h"
 #include "cvtrain/v1/checkpoint.grpc.pb.h"
@@ -32,7 +32,7 @@ constexpr absl::Duration kRetryPause = absl::Milliseconds(200);
 constexpr absl::Duration kStreamTimeout = absl::Hours(2);
 
 void SetDeadline(grpc::ClientContext& context, absl::Duration timeout) {
-  context.set_deadline(std::chrono::system_clock::now() + absl::ToChronoMilliseconds(timeout));
+  context.set_deadline(DeadlineAfter(timeout));
 }
 
 }  // namespace

@@ -5,7 +5,7 @@
 
 #include "absl/status/statusor.h"
 #include "client/files/cli.h"
-#include "common/rpc/channel.h"
+#include "common/tls_files.h"
 
 namespace cvtrain::client {
 

@@ -1,12 +1,15 @@
 #ifndef CVTRAIN_COMMON_RPC_CHANNEL_H_
 #define CVTRAIN_COMMON_RPC_CHANNEL_H_
 
+#include <chrono>
 #include <memory>
 #include <string>
 
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
+#include "absl/time/time.h"
 #include "common/file_system.h"
+#include "common/tls_files.h"
 
 namespace grpc {
 class Channel;
@@ -14,15 +17,6 @@ class ServerCredentials;
 }  // namespace grpc
 
 namespace cvtrain {
-
-// PEM files of one side of a mutual TLS connection. All or none are set.
-struct TlsFiles {
-  std::string ca;    // who the other side's certificate must be signed by
-  std::string cert;  // ours, with its chain
-  std::string key;   // ours; mode 0600
-
-  bool empty() const { return ca.empty() && cert.empty() && key.empty(); }
-};
 
 // True for `unix:/path`: such a socket is guarded by its directory's mode, and
 // is the only address that works without TLS.
@@ -41,6 +35,10 @@ absl::StatusOr<std::shared_ptr<grpc::Channel>> OpenChannel(const std::string& ad
 // What a server listens with at `address`; clients must present a certificate.
 absl::StatusOr<std::shared_ptr<grpc::ServerCredentials>> MakeServerCredentials(
     const std::string& address, const TlsFiles& tls, FileSystem& files);
+
+// `timeout` from now, as gRPC wants to be told when to give up. gRPC takes a time of the wall
+// clock and at once makes a steady interval of it, so it is no business of a Clock.
+std::chrono::system_clock::time_point DeadlineAfter(absl::Duration timeout);
 
 }  // namespace cvtrain
 

@@ -4,7 +4,6 @@
 #include <grpcpp/grpcpp.h>
 #include <grpcpp/health_check_service_interface.h>
 
-#include <chrono>
 #include <set>
 #include <utility>
 
@@ -16,6 +15,7 @@
 #include "common/errors.h"
 #include "common/limits.h"
 #include "common/log.h"
+#include "common/rpc/channel.h"
 #include "common/status_macros.h"
 #include "common/unix_socket.h"
 #include "coordinator/engine/loop/engine_loop.h"
@@ -73,8 +73,7 @@ class RunningServer : public Server {
 
   ~RunningServer() override {
     if (grpc_ != nullptr) {
-      grpc_->Shutdown(std::chrono::system_clock::now() +
-                      absl::ToChronoMilliseconds(options_.stop_grace));
+      grpc_->Shutdown(DeadlineAfter(options_.stop_grace));
       grpc_->Wait();
     }
   }

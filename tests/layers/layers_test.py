@@ -118,8 +118,9 @@ class RulesTest(unittest.TestCase):
         self.assert_finds("worker/trainer/train/a.cc", "#include <torch/torch.h>\n", "precompiled")
 
     def test_a_thread_in_what_decides_is_found(self):
-        self.assert_include_found("coordinator/engine/a.cc", "common/thread.h", "thread")
-        self.assert_include_clean("coordinator/engine/loop/a.cc", "common/thread.h")
+        self.assert_finds("coordinator/engine/a.h", "std::unique_ptr<Thread> thread_;\n", "own none")
+        self.assert_clean("coordinator/engine/loop/a.h", "std::unique_ptr<Thread> thread_;\n")
+        self.assert_clean("worker/agent/session/a.h", "void Wait(StopToken stop);\n")
 
     def test_calls_that_belong_to_common_are_found(self):
         for call in [

@@ -5,6 +5,8 @@
 #include <grpcpp/security/server_credentials.h>
 #include <gtest/gtest.h>
 
+#include <chrono>
+
 #include "common/errors.h"
 #include "common/memory_file_system.h"
 #include "tests/support/status_matchers.h"
@@ -54,6 +56,14 @@ TEST(ChannelTest, OpensALocalSocketBeforeAnybodyListens) {
 
   ASSERT_TRUE(channel.ok()) << channel.status();
   EXPECT_NE(*channel, nullptr);
+}
+
+TEST(DeadlineAfterTest, LiesThatFarFromNow) {
+  const auto before = std::chrono::system_clock::now();
+  const auto deadline = DeadlineAfter(absl::Seconds(30));
+  const auto after = std::chrono::system_clock::now();
+  EXPECT_GE(deadline, before + std::chrono::seconds(30));
+  EXPECT_LE(deadline, after + std::chrono::seconds(30));
 }
 
 }  // namespace
