@@ -183,13 +183,12 @@ std::vector<SnapshotTensor> Learner::States() const {
     states.push_back({state.name, state.tensor.detach(),
                       state.is_parameter ? Tensor::ROLE_PARAMETER : Tensor::ROLE_BUFFER});
   }
-  size_t network_parameters = 0;
   if (augmenter_ != nullptr) {
     for (const auto& parameter : augmenter_->parameters()) {
       states.push_back({parameter.name, parameter.tensor.detach(), Tensor::ROLE_AUGMENTATION});
     }
   }
-  network_parameters = network_.Parameters().size();
+  const size_t network_parameters = network_.Parameters().size();
   const std::vector<Sgd::State> momenta = optimizer_->States();
   for (size_t i = 0; i < momenta.size(); ++i) {
     // RangeAugment's group comes after those of the network.

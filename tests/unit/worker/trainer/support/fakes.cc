@@ -104,6 +104,11 @@ void FakeHost::StopAfter(int64_t step, StopRequest request) {
   }
 }
 
+void FakeHost::CallAfter(int64_t step, std::function<void()> action) {
+  absl::MutexLock lock(&mu_);
+  call_after_ = {step, std::move(action)};
+}
+
 std::vector<std::pair<int64_t, double>> FakeHost::Points(const std::string& metric) const {
   absl::MutexLock lock(&mu_);
   const auto found = points_.find(metric);
@@ -131,12 +136,19 @@ void FakeHost::ReportFact(session::v1::Fact fact) {
 }
 
 void FakeHost::ReportProgress(const cvtrain::v1::Progress& progress) {
-  absl::MutexLock lock(&mu_);
-  progress_ = progress;
-  // The step before it is done: the loop looks for requests at the end of each step.
-  if (stop_after_.has_value() && progress.step() + 1 >= stop_after_->first) {
-    stop_ = stop_after_->second;
+  std::function<void()> action;
+  {
+    absl::MutexLock lock(&mu_);
+    progress_ = progress;
+    // The step before it is done: the loop looks for requests at the end of each step.
+    if (stop_after_.has_value() && progress.step() + 1 >= stop_after_->first) {
+      stop_ = stop_after_->second;
+    }
+    if (call_after_.has_value() && progress.step() == call_after_->first) {
+      action = call_after_->second;
+    }
   }
+  if (action) action();
 }
 
 void FakeHost::Log(cvtrain::v1::LogLevel, absl::string_view) {}

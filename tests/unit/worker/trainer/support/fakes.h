@@ -50,6 +50,8 @@ class FakeHost : public TrainerHost {
  public:
   // Asks for a stop once `step` steps are done.
   void StopAfter(int64_t step, StopRequest request);
+  // Calls `action` when `step` steps are done, before the loop looks at what is due.
+  void CallAfter(int64_t step, std::function<void()> action);
 
   std::vector<std::pair<int64_t, double>> Points(const std::string& metric) const;
   std::vector<session::v1::Fact> facts() const;
@@ -69,6 +71,7 @@ class FakeHost : public TrainerHost {
   std::vector<session::v1::Fact> facts_ ABSL_GUARDED_BY(mu_);
   cvtrain::v1::Progress progress_ ABSL_GUARDED_BY(mu_);
   std::optional<std::pair<int64_t, StopRequest>> stop_after_ ABSL_GUARDED_BY(mu_);
+  std::optional<std::pair<int64_t, std::function<void()>>> call_after_ ABSL_GUARDED_BY(mu_);
   StopRequest stop_ ABSL_GUARDED_BY(mu_);
 };
 
