@@ -6,6 +6,7 @@
 
 #include <algorithm>
 #include <filesystem>
+#include <functional>
 #include <memory>
 #include <numeric>
 #include <string>
@@ -49,22 +50,24 @@ std::vector<int64_t> StepsTo(int64_t last, int64_t first = 1) {
   return steps;
 }
 
-// Waits until the facts of an attempt in a spool end with RanksEnded. Looks again and again:
-// a file of another process tells nobody that it changed.
-bool EndsWithin(absl::Duration timeout, const std::string& facts) {
+// Looks again and again: a file of another process tells nobody that it changed.
+bool Eventually(const std::function<bool()>& holds) {
   constexpr absl::Duration kPause = absl::Milliseconds(20);
-  for (absl::Duration waited; waited < timeout; waited += kPause) {
-    const auto scanned = ScanRecords(PosixFileSystem(), facts);
-    const auto file = PosixFileSystem().NewRandomAccessFile(facts);
-    session::v1::Fact last;
-    if (scanned.ok() && file.ok() && !scanned->places.empty() &&
-        last.ParseFromString(*ReadRecord(**file, facts, scanned->places.back())) &&
-        last.has_ended()) {
-      return true;
-    }
+  for (absl::Duration waited; waited < absl::Seconds(20); waited += kPause) {
+    if (holds()) return true;
     WaitForStop(StopToken(), kPause);
   }
   return false;
+}
+
+// True if the facts of an attempt in a spool end with RanksEnded.
+bool HasEndIn(const std::string& facts) {
+  const auto scanned = ScanRecords(PosixFileSystem(), facts);
+  const auto file = PosixFileSystem().NewRandomAccessFile(facts);
+  session::v1::Fact last;
+  return scanned.ok() && file.ok() && !scanned->places.empty() &&
+         last.ParseFromString(*ReadRecord(**file, facts, scanned->places.back())) &&
+         last.has_ended();
 }
 
 class WorkerTest : public ::testing::Test {
@@ -115,10 +118,6 @@ class WorkerTest : public ::testing::Test {
     coordinator_.Assign(assign);
     EXPECT_TRUE(coordinator_.WaitFor(assign.attempt(), HasEnded));
     return coordinator_.Log(assign.attempt());
-  }
-  bool EndsInTheSpool(const std::string& attempt) {
-    return EndsWithin(absl::Seconds(20),
-                      JoinPath(state_, absl::StrCat("spool/", attempt, "/facts.log")));
   }
   ExitStatus EndWorker(int signal) {
     EXPECT_THAT(worker_->Signal(signal), IsOk());
@@ -276,7 +275,9 @@ TEST_F(WorkerTest, TrainsOnWhileTheCoordinatorIsAway) {
   coordinator_.Stop();
   const size_t before = coordinator_.Log(AttemptText(1)).steps.size();
   ASSERT_LT(before, 400u);
-  ASSERT_TRUE(EndsInTheSpool("e1-t1-a1-g1"));  // while nobody listens
+  // It ends while nobody listens.
+  ASSERT_TRUE(
+      Eventually([&] { return HasEndIn(JoinPath(state_, "spool/e1-t1-a1-g1/facts.log")); }));
   coordinator_.Start();
   ASSERT_TRUE(coordinator_.WaitFor(AttemptText(1), HasEnded));
   const AttemptLog log = coordinator_.Log(AttemptText(1));
@@ -334,10 +335,11 @@ TEST_F(WorkerTest, ALostLeaseEndsTheAttemptAndItsReports) {
   ASSERT_TRUE(coordinator_.WaitFor(AttemptText(1),
                                    [](const AttemptLog& log) { return log.steps.size() > 5; }));
   coordinator_.Fence(AttemptText(1));
+  ASSERT_TRUE(Eventually(
+      [&] { return !*Exists(PosixFileSystem(), JoinPath(state_, "spool/e1-t1-a1-g1")); }));
   // The slot is free for another attempt, which is what shows that the rank is gone.
   EXPECT_EQ(RunToEnd(MakeAssign(2, 5)).ended()->cause(), v1::CAUSE_FINISHED);
   EXPECT_FALSE(HasEnded(coordinator_.Log(AttemptText(1))));
-  EXPECT_FALSE(*Exists(PosixFileSystem(), JoinPath(state_, "spool/e1-t1-a1-g1")));
 }
 
 TEST_F(WorkerTest, RefusesATrainerOfAnotherBuild) {

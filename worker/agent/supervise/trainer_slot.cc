@@ -375,6 +375,8 @@ void TrainerSlot::OnCheckpointReady(const trainer::v1::CheckpointReady& ready,
 }
 
 void TrainerSlot::OnExit(const trainer::v1::Exit& exit, absl::Duration now) {
+  // What it printed before is about this rank, and not about the next one.
+  ReadOutput(now);
   const bool reuse = IsGoodEnd(exit.cause()) && attempts_served_ < limits::kAttemptsPerTrainerMax &&
                      !rank_->kill_cause;
   last_activity_ = now;

@@ -1,0 +1,308 @@
+#include "worker/agent/supervise/report_sender.h"
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include <memory>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "common/errors.h"
+#include "common/memory_file_system.h"
+#include "tests/support/fake_random.h"
+#include "tests/support/log_capture.h"
+#include "tests/support/status_matchers.h"
+
+namespace cvtrain::worker {
+namespace {
+
+using ::testing::ElementsAre;
+using ::testing::IsEmpty;
+using ::testing::SizeIs;
+
+AttemptKey Key(int64_t attempt = 1) {
+  return {.attempt = AttemptName(TrialName(ExperimentName(1), 2), attempt), .generation = 7};
+}
+
+// Keeps calls until the test answers them.
+class FakeClient : public CoordinatorClient {
+ public:
+  template <typename Request, typename Response>
+  struct Call {
+    Request request;
+    Callback<Response> done;
+  };
+
+  void ReportFacts(session::v1::ReportFactsRequest request,
+                   Callback<session::v1::ReportFactsResponse> done) override {
+    facts.push_back({std::move(request), std::move(done)});
+  }
+  void ReportMetrics(session::v1::ReportMetricsRequest request,
+                     Callback<session::v1::ReportMetricsResponse> done) override {
+    metrics.push_back({std::move(request), std::move(done)});
+  }
+  void ReportLogs(session::v1::ReportLogsRequest request,
+                  Callback<session::v1::ReportLogsResponse> done) override {
+    logs.push_back({std::move(request), std::move(done)});
+  }
+  void OpenStream(StreamListener&) override {}
+  void SendOnStream(session::v1::ConnectRequest) override {}
+  void CloseStream() override {}
+  void AccessStore(session::v1::AccessStoreRequest,
+                   Callback<session::v1::AccessStoreResponse>) override {}
+  absl::Status UploadCheckpoint(const session::v1::UploadCheckpointHeader&, const Source&,
+                                const StopToken&) override {
+    return absl::OkStatus();
+  }
+  absl::Status DownloadCheckpoint(const std::string&, uint64_t, const Sink&,
+                                  const StopToken&) override {
+    return absl::OkStatus();
+  }
+  absl::Status FetchShard(const std::string&, uint64_t, const Sink&, const StopToken&) override {
+    return absl::OkStatus();
+  }
+  void Shutdown() override {}
+
+  std::vector<Call<session::v1::ReportFactsRequest, session::v1::ReportFactsResponse>> facts;
+  std::vector<Call<session::v1::ReportMetricsRequest, session::v1::ReportMetricsResponse>> metrics;
+  std::vector<Call<session::v1::ReportLogsRequest, session::v1::ReportLogsResponse>> logs;
+};
+
+class ReportSenderTest : public ::testing::Test {
+ protected:
+  ReportSenderTest()
+      : sender_({.worker = "workers/w1"},
+                *Spool::Open(files_, "/spool", random_, {}, NullTelemetry()), client_, mailbox_,
+                random_,
+                {.refused = [this](const AttemptKey& key,
+                                   const absl::Status&) { refused_.push_back(key); },
+                 .settled = [this](const AttemptKey& key) { settled_.push_back(key); },
+                 .upload =
+                     [this](const AttemptKey&, const SpooledCheckpoint& checkpoint) {
+                       uploads_.push_back(checkpoint.header.checkpoint());
+                     }},
+                NullTelemetry()) {}
+
+  void Step(absl::Duration later = absl::ZeroDuration()) {
+    now_ += later;
+    for (const Mailbox::Work& work : mailbox_.Take()) work();
+    sender_.Step(now_);
+  }
+  // Answers the oldest call of a kind, as the coordinator would.
+  void AnswerFacts(const absl::Status& status = absl::OkStatus()) {
+    auto call = std::move(client_.facts.front());
+    client_.facts.erase(client_.facts.begin());
+    session::v1::ReportFactsResponse response;
+    response.set_durable_sequence(call.request.facts(call.request.facts_size() - 1).sequence());
+    if (status.ok()) {
+      call.done(response);
+    } else {
+      call.done(status);
+    }
+    Step();
+  }
+  void AnswerMetrics(const absl::Status& status = absl::OkStatus()) {
+    auto call = std::move(client_.metrics.front());
+    client_.metrics.erase(client_.metrics.begin());
+    if (status.ok()) {
+      call.done(session::v1::ReportMetricsResponse());
+    } else {
+      call.done(status);
+    }
+    Step();
+  }
+  void Point(int64_t step, int64_t attempt = 1) {
+    v1::MetricSeries series;
+    series.set_metric("loss");
+    series.add_steps(step);
+    series.add_values(1);
+    sender_.AppendSeries(Key(attempt), {series});
+  }
+  void Started() {
+    session::v1::Fact fact;
+    fact.mutable_started();
+    sender_.AppendFact(Key(), fact);
+  }
+  void Ended() {
+    session::v1::Fact fact;
+    fact.mutable_ended();
+    sender_.AppendFact(Key(), fact);
+  }
+  SpooledCheckpoint WriteCheckpoint() {
+    session::v1::UploadCheckpointHeader header;
+    header.set_checkpoint("uuid");
+    header.set_size_bytes(3);
+    return *Spool::WriteCheckpoint(files_, "/spool", Key(), header, absl::MakeConstSpan("abc", 3));
+  }
+
+  testing::LogCapture log_;
+  InMemoryFileSystem files_;
+  SeededRandom random_{1};
+  FakeClient client_;
+  Mailbox mailbox_{1000, [] {}};
+  std::vector<AttemptKey> refused_;
+  std::vector<AttemptKey> settled_;
+  std::vector<std::string> uploads_;
+  absl::Duration now_ = absl::Seconds(100);
+  ReportSender sender_;
+};
+
+TEST_F(ReportSenderTest, SendsNothingUntilItMayPublish) {
+  Started();
+  Point(1);
+  Step();
+  EXPECT_THAT(client_.facts, IsEmpty());
+  EXPECT_THAT(client_.metrics, IsEmpty());
+  sender_.SetPublishing(Key(), true);
+  Step();
+  ASSERT_THAT(client_.facts, SizeIs(1));
+  EXPECT_EQ(client_.facts[0].request.worker(), "workers/w1");
+  EXPECT_EQ(client_.facts[0].request.lease_generation(), 7);
+  EXPECT_THAT(client_.metrics, SizeIs(1));
+}
+
+TEST_F(ReportSenderTest, StopsSendingWhenItMayNotPublishAnyMore) {
+  sender_.SetPublishing(Key(), true);
+  sender_.SetPublishing(Key(), false);
+  Started();
+  Step(absl::Minutes(1));
+  EXPECT_THAT(client_.facts, IsEmpty());
+}
+
+TEST_F(ReportSenderTest, GathersPointsIntoBatches) {
+  sender_.SetPublishing(Key(), true);
+  Point(1);
+  Step();
+  Point(2);
+  Point(3);
+  AnswerMetrics();
+  EXPECT_THAT(client_.metrics, IsEmpty());  // not before the interval is over
+  Step(absl::Milliseconds(250));
+  ASSERT_THAT(client_.metrics, SizeIs(1));
+  EXPECT_THAT(client_.metrics[0].request.series(0).steps(), ElementsAre(2, 3));
+}
+
+TEST_F(ReportSenderTest, HasOneBatchOfAnAttemptUnderWay) {
+  sender_.SetPublishing(Key(1), true);
+  sender_.SetPublishing(Key(2), true);
+  Point(1, 1);
+  Step();
+  Point(2, 1);
+  Point(1, 2);
+  Step(absl::Seconds(1));
+  EXPECT_THAT(client_.metrics, SizeIs(2));  // the second one is another attempt's
+}
+
+TEST_F(ReportSenderTest, TheEndGoesLast) {
+  sender_.SetPublishing(Key(), true);
+  Started();
+  Point(1);
+  sender_.OnCheckpointPending(Key(), "uuid");
+  Ended();
+  Step();
+  ASSERT_THAT(client_.facts, SizeIs(1));
+  EXPECT_EQ(client_.facts[0].request.facts_size(), 1);
+  AnswerFacts();
+  EXPECT_THAT(client_.facts, IsEmpty());  // metrics and the checkpoint are under way
+  AnswerMetrics();
+  EXPECT_THAT(client_.facts, IsEmpty());  // the checkpoint
+  sender_.OnCheckpointSpooled(Key(), WriteCheckpoint());
+  Step();
+  EXPECT_THAT(uploads_, ElementsAre("uuid"));
+  EXPECT_THAT(client_.facts, IsEmpty());
+  sender_.OnUploaded(Key(), "uuid", absl::OkStatus(), now_);
+  Step();
+  ASSERT_THAT(client_.facts, SizeIs(1));
+  EXPECT_TRUE(client_.facts[0].request.facts(0).has_ended());
+  EXPECT_THAT(settled_, IsEmpty());
+  AnswerFacts();
+  EXPECT_THAT(settled_, ElementsAre(Key()));
+  EXPECT_THAT(*files_.ListDir("/spool"), IsEmpty());
+}
+
+TEST_F(ReportSenderTest, RepeatsWhatFailedUnderTheSameNumber) {
+  sender_.SetPublishing(Key(), true);
+  Point(1);
+  Step();
+  const auto first = client_.metrics[0].request;
+  AnswerMetrics(Unavailable(Reason::kServerUnreachable, "away"));
+  Point(2);
+  EXPECT_THAT(client_.metrics, IsEmpty());
+  Step(absl::Seconds(10));
+  ASSERT_THAT(client_.metrics, SizeIs(1));
+  EXPECT_EQ(client_.metrics[0].request.SerializeAsString(), first.SerializeAsString());
+}
+
+TEST_F(ReportSenderTest, WaitsAsLongAsItIsAsked) {
+  sender_.SetPublishing(Key(), true);
+  Started();
+  Step();
+  AnswerFacts(
+      WithRetryDelay(ResourceExhausted(Reason::kLimitExceeded, "slow down"), absl::Seconds(60)));
+  Step(absl::Seconds(59));
+  EXPECT_THAT(client_.facts, IsEmpty());
+  Step(absl::Seconds(1));
+  EXPECT_THAT(client_.facts, SizeIs(1));
+}
+
+TEST_F(ReportSenderTest, ALostLeaseIsToldAndEndsTheSending) {
+  sender_.SetPublishing(Key(), true);
+  Started();
+  Step();
+  AnswerFacts(Aborted(Reason::kLeaseLost, "stale"));
+  EXPECT_THAT(refused_, ElementsAre(Key()));
+  Started();
+  Step(absl::Minutes(1));
+  EXPECT_THAT(client_.facts, IsEmpty());
+}
+
+TEST_F(ReportSenderTest, GivesUpABatchThatCanNeverBeTaken) {
+  sender_.SetPublishing(Key(), true);
+  Point(1);
+  Step();
+  Point(2);
+  AnswerMetrics(InvalidArgument(Reason::kFieldInvalid, "no such metric"));
+  Step(absl::Seconds(1));
+  ASSERT_THAT(client_.metrics, SizeIs(1));
+  EXPECT_THAT(client_.metrics[0].request.series(0).steps(), ElementsAre(2));
+  EXPECT_EQ(client_.metrics[0].request.sequence(), 2);
+}
+
+TEST_F(ReportSenderTest, IgnoresAnswersAboutADroppedAttempt) {
+  sender_.SetPublishing(Key(), true);
+  Started();
+  Step();
+  sender_.Drop(Key());
+  AnswerFacts();
+  EXPECT_THAT(settled_, IsEmpty());
+}
+
+TEST_F(ReportSenderTest, GivesUpACheckpointThatIsDamaged) {
+  sender_.SetPublishing(Key(), true);
+  Started();
+  sender_.OnCheckpointSpooled(Key(), WriteCheckpoint());
+  Step();
+  sender_.OnUploaded(Key(), "uuid", DataLoss(Reason::kCheckpointBad, "wrong digest"), now_);
+  Step(absl::Minutes(1));
+  EXPECT_THAT(uploads_, SizeIs(1));
+  EXPECT_TRUE(log_.Contains("checkpoint is given up"));
+}
+
+TEST_F(ReportSenderTest, TriesAFullCoordinatorForABoundedTime) {
+  sender_.SetPublishing(Key(), true);
+  Started();
+  sender_.OnCheckpointSpooled(Key(), WriteCheckpoint());
+  Step();
+  const absl::Status full = ResourceExhausted(Reason::kDiskFull, "no room");
+  sender_.OnUploaded(Key(), "uuid", full, now_);
+  Step(absl::Minutes(5));
+  EXPECT_THAT(uploads_, SizeIs(2));
+  now_ += absl::Minutes(5);
+  sender_.OnUploaded(Key(), "uuid", full, now_);
+  Step(absl::Minutes(5));
+  EXPECT_THAT(uploads_, SizeIs(2));
+}
+
+}  // namespace
+}  // namespace cvtrain::worker
