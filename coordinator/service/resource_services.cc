@@ -174,6 +174,7 @@ grpc::ServerUnaryReactor* ClusterService::GetCluster(grpc::CallbackServerContext
         v1::GetClusterResponse reply;
         v1::Cluster& cluster = *reply.mutable_cluster();
         cluster = ClusterToProto(view);
+        cluster.set_id(facts_.cluster_id);
         *cluster.mutable_start_time() = ToTimestamp(facts_.start_time);
         cluster.set_program_version(facts_.program_version);
         cluster.set_build_id(facts_.build_id);

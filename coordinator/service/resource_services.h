@@ -81,6 +81,7 @@ class WorkerService : public v1::WorkerService::CallbackService {
 
 // What only this process knows of itself.
 struct ProcessFacts {
+  std::string cluster_id;
   absl::Time start_time;
   std::string program_version;
   std::string build_id;

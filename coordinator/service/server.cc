@@ -152,10 +152,11 @@ class RunningServer : public Server {
     services_.push_back(std::make_unique<ExperimentService>(*dispatch_, *tokens_, build.version));
     services_.push_back(std::make_unique<TrialService>(*dispatch_, *tokens_));
     services_.push_back(std::make_unique<WorkerService>(*dispatch_, *tokens_));
-    services_.push_back(
-        std::make_unique<ClusterService>(*dispatch_, ProcessFacts{.start_time = clock_.WallNow(),
-                                                                  .program_version = build.version,
-                                                                  .build_id = build.build_id}));
+    services_.push_back(std::make_unique<ClusterService>(
+        *dispatch_, ProcessFacts{.cluster_id = database_->cluster_id(),
+                                 .start_time = clock_.WallNow(),
+                                 .program_version = build.version,
+                                 .build_id = build.build_id}));
     services_.push_back(std::make_unique<MetricService>(*dispatch_, *metrics_));
     services_.push_back(std::make_unique<LogService>(*dispatch_, *logs_, *tokens_));
     services_.push_back(std::make_unique<CheckpointService>(*dispatch_, *checkpoints_, *tokens_));

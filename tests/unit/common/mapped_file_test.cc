@@ -14,7 +14,9 @@
 namespace cvtrain {
 namespace {
 
-UniqueFd Open(const std::string& path) { return UniqueFd(::open(path.c_str(), O_RDONLY | O_CLOEXEC)); }
+UniqueFd Open(const std::string& path) {
+  return UniqueFd(::open(path.c_str(), O_RDONLY | O_CLOEXEC));
+}
 
 TEST(MappedFileTest, ShowsTheBytesAlsoAfterTheFileIsRemoved) {
   testing::TempDir directory;
