@@ -9,6 +9,8 @@ ExitCode ExitCodeFor(const absl::Status& status) {
     case absl::StatusCode::kOk:
       return ExitCode::kDone;
     case absl::StatusCode::kInvalidArgument:
+      // Broken rules of fields are about a recipe; without fields it is the command line.
+      if (!FieldViolationsOf(status).empty()) return ExitCode::kInvalid;
       return ReasonOf(status) == Reason::kUsage || ReasonOf(status) == Reason::kBadResourceName
                  ? ExitCode::kUsage
                  : ExitCode::kInvalid;
