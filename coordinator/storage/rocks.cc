@@ -13,6 +13,7 @@
 #include "coordinator/storage/log_damage.h"
 #include "coordinator/storage/rocks_file_system.h"
 #include "rocksdb/cache.h"
+#include "rocksdb/file_system.h"
 #include "rocksdb/filter_policy.h"
 #include "rocksdb/listener.h"
 #include "rocksdb/table.h"
@@ -145,6 +146,24 @@ class Rocks::Listener : public rocksdb::EventListener {
   Rocks& rocks_;
 };
 
+// Keeps all files once a write has failed. RocksDB deletes a table whose entry in the manifest it
+// could not sync; but the entry may be on disk, and a manifest that names a missing table does not
+// open. What is left over is removed at the next start.
+class Rocks::KeepingFileSystem : public rocksdb::FileSystemWrapper {
+ public:
+  KeepingFileSystem(const std::shared_ptr<rocksdb::FileSystem>& base, const Rocks& rocks)
+      : FileSystemWrapper(base), rocks_(rocks) {}
+  const char* Name() const override { return "cvtrain.keeping"; }
+  rocksdb::IOStatus DeleteFile(const std::string& path, const rocksdb::IOOptions& options,
+                               rocksdb::IODebugContext* debug) override {
+    return rocks_.health().ok() ? FileSystemWrapper::DeleteFile(path, options, debug)
+                                : rocksdb::IOStatus::IOError("kept after a failed write", path);
+  }
+
+ private:
+  const Rocks& rocks_;
+};
+
 absl::StatusOr<std::unique_ptr<Rocks>> Rocks::Open(const DatabaseOptions& options,
                                                    FileSystem& files, const std::string& path,
                                                    bool create, const Clock& clock,
@@ -156,12 +175,12 @@ absl::StatusOr<std::unique_ptr<Rocks>> Rocks::Open(const DatabaseOptions& option
       LatencyBuckets());
   rocks->db_options_ = MakeDbOptions(create);
   rocksdb::DBOptions& db_options = rocks->db_options_;
-  if (&files != &PosixFileSystem()) {
-    rocks->env_ = rocksdb::NewCompositeEnv(NewRocksFileSystem(files));
-    db_options.env = rocks->env_.get();
-  }
+  const bool own_files = &files == &PosixFileSystem();
+  rocks->env_ = rocksdb::NewCompositeEnv(std::make_shared<KeepingFileSystem>(
+      own_files ? rocksdb::FileSystem::Default() : NewRocksFileSystem(files), *rocks));
+  db_options.env = rocks->env_.get();
   db_options.use_direct_io_for_flush_and_compaction =
-      rocks->env_ == nullptr && SupportsDirectIo(*db_options.env, options.directory);
+      own_files && SupportsDirectIo(*db_options.env, options.directory);
   rocks->listener_ = std::make_shared<Listener>(*rocks);
   db_options.listeners.push_back(rocks->listener_);
 

@@ -78,10 +78,11 @@ class Rocks {
 
  private:
   class Listener;
+  class KeepingFileSystem;
 
   Rocks() = default;
 
-  std::unique_ptr<rocksdb::Env> env_;  // null: RocksDB's own
+  std::unique_ptr<rocksdb::Env> env_;
   std::shared_ptr<Listener> listener_;
   rocksdb::DBOptions db_options_;
   std::vector<rocksdb::ColumnFamilyDescriptor> families_;
