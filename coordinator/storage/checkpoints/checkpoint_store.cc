@@ -430,6 +430,18 @@ absl::StatusOr<int> CheckpointStore::Collect(const std::set<Uuid>& live) {
   return collected;
 }
 
+absl::StatusOr<std::vector<Uuid>> CheckpointStore::FindMissing(const std::set<Uuid>& live) const {
+  CVT_ASSIGN_OR_RETURN((const std::map<Uuid, int64_t> stored), List());
+  std::vector<Uuid> missing;
+  for (const Uuid& id : live) {
+    const auto found = stored.find(id);
+    if (found == stored.end() || found->second == 0) {
+      missing.push_back(id);
+    }
+  }
+  return missing;
+}
+
 int64_t CheckpointStore::used_bytes() const {
   absl::MutexLock lock(&mu_);
   return used_bytes_;

@@ -6,6 +6,7 @@
 #include <memory>
 #include <set>
 #include <string>
+#include <vector>
 
 #include "absl/base/thread_annotations.h"
 #include "absl/status/status.h"
@@ -114,6 +115,10 @@ class CheckpointStore {
   // garbage of a crash between Finish() and the event. Call it before the first upload begins.
   // Returns how many there were.
   absl::StatusOr<int> Collect(const std::set<Uuid>& live) ABSL_LOCKS_EXCLUDED(mu_);
+
+  // The ids of `live` that have no bytes, or not all: each is DATA_LOSS (CHECKPOINT_BAD) to whoever
+  // reads it, since its event came after its bytes. For the start, to say so at once.
+  absl::StatusOr<std::vector<Uuid>> FindMissing(const std::set<Uuid>& live) const;
 
   // Bytes of stored checkpoints and of uploads under way.
   int64_t used_bytes() const ABSL_LOCKS_EXCLUDED(mu_);

@@ -222,6 +222,37 @@ TEST_F(CheckpointStoreTest, CollectsWhatNoEventNames) {
   EXPECT_EQ(store_->used_bytes(), 1);
 }
 
+TEST_F(CheckpointStoreTest, SaysWhichBytesAreMissing) {
+  ASSERT_THAT(Upload(*store_, Id(1), "x"), IsOk());
+  EXPECT_THAT(store_->FindMissing({Id(1), Id(2)}), IsOkAndHolds(::testing::ElementsAre(Id(2))));
+}
+
+// A read that fails while RocksDB looks at a table must not make the table shorter.
+TEST_F(CheckpointStoreTest, IsWholeOrRefusedWhereverOneOperationFails) {
+  const std::string bytes = Bytes(3000);
+  bool failed = true;
+  for (uint64_t after = 1; failed; ++after) {
+    SCOPED_TRACE(after);
+    StorageDisk disk;
+    ASSERT_THAT(disk.Open(), IsOk());
+    CVT_ASSERT_OK_AND_ASSIGN(auto store, CheckpointStore::Open(disk.database()));
+    disk.faulty().FailOperation(disk.faulty().operations() + after,
+                                FaultyFileSystem::Fault::kDeviceError);
+    const uint64_t before = disk.faulty().operations();
+    const absl::Status uploaded = Upload(*store, Id(1), bytes);
+    failed = disk.faulty().operations() - before >= after;
+    store.reset();
+    disk.Crash(InMemoryFileSystem::Unsynced::kKeep);
+    ASSERT_THAT(disk.Open(), IsOk());
+    CVT_ASSERT_OK_AND_ASSIGN(store, CheckpointStore::Open(disk.database()));
+    const absl::Status verified = store->Verify(Id(1)).status();
+    EXPECT_TRUE(verified.ok() || (!uploaded.ok() && absl::IsNotFound(verified))) << verified;
+    EXPECT_THAT(store->Collect({}), IsOk());
+    EXPECT_THAT(Upload(*store, Id(1), bytes), IsOk());
+    store.reset();
+  }
+}
+
 TEST_F(CheckpointStoreTest, FindsABitThatTurnedAndNamesTheOffset) {
   const std::string bytes = Bytes(3 * kChunk);
   ASSERT_THAT(Upload(*store_, Id(1), bytes), IsOk());
