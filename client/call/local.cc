@@ -86,7 +86,7 @@ absl::Status WaitUntilReady(const Cli& cli, const Daemon& daemon,
       return DeadlineExceeded(
           Reason::kDeadline,
           absl::StrCat("the ", daemon.name, " does not answer after ",
-                       FormatDuration(kStartTimeout), "; see ", LogPath(daemon)));
+                       FormatElapsed(kStartTimeout), "; see ", LogPath(daemon)));
     }
     if (!cli.sleep(kPollPause))
       return Cancelled(Reason::kStopping, "interrupted; the cluster goes on starting");
@@ -148,7 +148,7 @@ absl::Status StopDaemon(const Cli& cli, const Daemon& daemon) {
       return DeadlineExceeded(
           Reason::kDeadline,
           absl::StrCat("the ", daemon.name, ", process ", *pid, ", does not end within ",
-                       FormatDuration(kStopTimeout), "; see ", LogPath(daemon)));
+                       FormatElapsed(kStopTimeout), "; see ", LogPath(daemon)));
     }
     if (!cli.sleep(kPollPause))
       return Cancelled(Reason::kStopping, "interrupted; the cluster goes on stopping");

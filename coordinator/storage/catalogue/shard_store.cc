@@ -229,7 +229,7 @@ absl::Status ShardStore::CheckBegun(const Uuid& request_id) const {
              : NotFound(Reason::kDatasetNotFound,
                         absl::StrCat("request ", request_id.ToString(),
                                      ": no version was begun with it in the last ",
-                                     FormatDuration(kKept), "; begin one"));
+                                     FormatElapsed(kKept), "; begin one"));
 }
 
 absl::StatusOr<std::vector<std::string>> ShardStore::Arrived(const Uuid& request_id) const {

@@ -271,7 +271,7 @@ void TrainerSlot::Step(absl::Duration now) {
       now >= last_activity_ + options_.hang_timeout) {
     Kill(v1::CAUSE_INTERNAL,
          absl::StrCat("rank ", rank_->start.rank(), ": no progress since step ", rank_->last_step,
-                      " for ", FormatDuration(options_.hang_timeout)));
+                      " for ", FormatElapsed(options_.hang_timeout)));
   }
 }
 
