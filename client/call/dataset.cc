@@ -50,8 +50,9 @@ class ProgressLine {
     if (!cli_.out_is_terminal && now - last_ < absl::Seconds(10) && progress.done < progress.total)
       return;
     last_ = now;
-    const std::string eta =
-        progress.remaining == absl::InfiniteDuration() ? "?" : FormatDuration(absl::Ceil(progress.remaining, absl::Seconds(1)));
+    const std::string eta = progress.remaining == absl::InfiniteDuration()
+                                ? "?"
+                                : FormatDuration(absl::Ceil(progress.remaining, absl::Seconds(1)));
     cli_.err << (cli_.out_is_terminal ? "\r\x1b[2K" : "")
              << absl::StrFormat("reading %d of %d images, %d skipped, %.0f/s, ETA %s",
                                 progress.done, progress.total, progress.skipped,
@@ -125,7 +126,8 @@ void Report(const Cli& cli, const DatasetBuild& build) {
     for (const std::string& example : build.skipped_examples)
       cli.out << "  " << EscapeText(example) << '\n';
   }
-  cli.out << "\nRead " << images << " images in " << FormatDuration(absl::Trunc(build.elapsed, absl::Milliseconds(100))) << ".\n";
+  cli.out << "\nRead " << images << " images in "
+          << FormatDuration(absl::Trunc(build.elapsed, absl::Milliseconds(100))) << ".\n";
 }
 
 absl::StatusOr<ExitCode> Create(const Cli& cli, const Arguments& arguments) {

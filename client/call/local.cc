@@ -84,9 +84,8 @@ absl::Status WaitUntilReady(const Cli& cli, const Daemon& daemon,
     }
     if (cli.clock.SteadyNow() > end) {
       return DeadlineExceeded(
-          Reason::kDeadline,
-          absl::StrCat("the ", daemon.name, " does not answer after ",
-                       FormatElapsed(kStartTimeout), "; see ", LogPath(daemon)));
+          Reason::kDeadline, absl::StrCat("the ", daemon.name, " does not answer after ",
+                                          FormatElapsed(kStartTimeout), "; see ", LogPath(daemon)));
     }
     if (!cli.sleep(kPollPause))
       return Cancelled(Reason::kStopping, "interrupted; the cluster goes on starting");
