@@ -201,7 +201,7 @@ void Engine::PlaceWaiting(const Instant& now) {
   if (state_.queue().empty()) return;
   for (const auto& [name, worker] : state_.workers()) RefreshWorker(name, now);
   for (const TrialPlacement& placement :
-       PlaceTrials(Queue(state_), SchedulableSlots(state_, live_))) {
+       PlaceTrials(Queue(state_, now.wall), SchedulableSlots(state_, live_))) {
     RecordOwn(DecideAllocate(state_, placement, std::max(now.wall, state_.time())), now);
   }
 }

@@ -46,6 +46,10 @@ absl::Status Engine::CheckHello(const session::v1::Hello& hello) const {
                      options_.protocol_min, " to ", options_.protocol_max,
                      "; upgrade the older one"));
   }
+  if (hello.cluster_id().empty() && hello.revision() > 0) {
+    return InvalidArgument(Reason::kFieldInvalid,
+                           "hello.cluster_id: must be given with a revision");
+  }
   if (!hello.cluster_id().empty() && hello.cluster_id() != journal_.cluster_id()) {
     return FailedPrecondition(
         Reason::kWrongState,
@@ -214,6 +218,8 @@ void Engine::Tick(const Instant& now) {
   }
   for (const auto& [name, worker] : state_.workers()) RefreshWorker(name, now);
   rendezvous_.Tick(now.steady);
+  // The wait of a trial between attempts may be over.
+  placement_due_ = placement_due_ || !state_.queue().empty();
 }
 
 void Engine::RefreshWorker(const WorkerName& worker, const Instant& now) {

@@ -4,6 +4,7 @@
 #include <utility>
 
 #include "coordinator/state/conclude.h"
+#include "coordinator/state/trial_record.h"
 
 namespace cvtrain::coordinator {
 
@@ -28,7 +29,7 @@ std::vector<WorkerSlots> SchedulableSlots(const ClusterState& state, const LiveS
   return slots;
 }
 
-std::vector<QueuedTrials> Queue(const ClusterState& state) {
+std::vector<QueuedTrials> Queue(const ClusterState& state, absl::Time now) {
   std::vector<QueuedTrials> queue;
   for (const auto& [priority, number] : state.queue()) {
     const ClusterState::Experiment& experiment = state.experiments().at(number);
@@ -39,7 +40,9 @@ std::vector<QueuedTrials> Queue(const ClusterState& state) {
     waiting.slots = spec.resources().slots();
     waiting.running = experiment.trials_by_state[v1::Trial::STATE_RUNNING];
     waiting.running_max = RunningTrialsMax(spec);
-    waiting.trials.assign(experiment.queued.begin(), experiment.queued.end());
+    for (const int64_t trial : experiment.queued) {
+      if (NotBefore(experiment.trials.at(trial).record) <= now) waiting.trials.push_back(trial);
+    }
   }
   return queue;
 }

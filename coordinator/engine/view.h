@@ -47,9 +47,10 @@ class View {
   const Instant& now_;
 };
 
-// What the scheduler works on: the slots of workers that may get work, and the trials that wait.
+// What the scheduler works on: the slots of workers that may get work, and the trials that may be
+// tried `now`.
 std::vector<WorkerSlots> SchedulableSlots(const ClusterState& state, const LiveState& live);
-std::vector<QueuedTrials> Queue(const ClusterState& state);
+std::vector<QueuedTrials> Queue(const ClusterState& state, absl::Time now);
 
 }  // namespace cvtrain::coordinator
 

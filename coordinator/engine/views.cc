@@ -7,6 +7,7 @@
 
 #include "absl/strings/str_cat.h"
 #include "common/status_macros.h"
+#include "common/text.h"
 #include "coordinator/search/searcher.h"
 #include "coordinator/state/decide_experiment.h"
 #include "coordinator/state/proto_time.h"
@@ -52,6 +53,21 @@ v1::Attempt ToProto(const AttemptName& name, const storage::v1::AttemptRecord& r
   return attempt;
 }
 
+// How far a trial has come, as far as the journal knows: of trials that do not run.
+v1::Progress JournaledProgress(const storage::v1::TrialRecord& record) {
+  v1::Progress progress;
+  for (const storage::v1::AttemptRecord& attempt : record.attempts()) {
+    progress.set_step(std::max(progress.step(), attempt.end_step()));
+  }
+  if (!record.evaluations().empty()) {
+    const v1::EvaluationResult last = ToProto(*record.evaluations().rbegin());
+    progress.set_epoch(last.epoch());
+    progress.set_stage(last.stage());
+  }
+  if (record.state() == v1::Trial::STATE_SUCCEEDED) progress.set_step_total(progress.step());
+  return progress;
+}
+
 }  // namespace
 
 v1::Experiment ToProto(const ClusterState::Experiment& experiment) {
@@ -86,13 +102,18 @@ v1::Experiment ToProto(const ClusterState::Experiment& experiment) {
 
 WaitExplainer::WaitExplainer(const View& view) : view_(view) {}
 
-std::string WaitExplainer::Explain(const TrialName& trial) {
+std::string WaitExplainer::Explain(const ClusterState::Trial& trial) {
+  const absl::Duration delay = NotBefore(trial.record) - view_.now().wall;
+  if (delay > absl::ZeroDuration()) {
+    return absl::StrCat("waiting ", FormatDuration(absl::Ceil(delay, absl::Seconds(1))),
+                        " before the next attempt");
+  }
   if (!ready_) {
-    queue_ = Queue(view_.state());
+    queue_ = Queue(view_.state(), view_.now().wall);
     workers_ = SchedulableSlots(view_.state(), view_.live());
     ready_ = true;
   }
-  return ExplainWait(queue_, workers_, trial);
+  return ExplainWait(queue_, workers_, trial.name);
 }
 
 v1::Trial ToProto(const View& view, const ClusterState::Experiment& experiment,
@@ -109,11 +130,15 @@ v1::Trial ToProto(const View& view, const ClusterState::Experiment& experiment,
   proto.set_attempt_count(record.attempts_size());
   proto.set_reason(record.reason());
   if (record.state() == v1::Trial::STATE_QUEUED) {
-    const std::string wait = explainer.Explain(trial.name);
+    const std::string wait = explainer.Explain(trial);
     proto.set_reason(record.reason().empty() ? wait : absl::StrCat(record.reason(), "; ", wait));
   }
   const auto progress = view.live().progress.find(trial.name);
-  if (progress != view.live().progress.end()) *proto.mutable_progress() = progress->second;
+  if (progress != view.live().progress.end()) {
+    *proto.mutable_progress() = progress->second;
+  } else {
+    *proto.mutable_progress() = JournaledProgress(record);
+  }
   if (trial.objective) proto.set_objective(*trial.objective);
   v1::Recipe recipe;
   if (recipe.ParseFromString(record.recipe())) {

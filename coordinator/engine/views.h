@@ -29,7 +29,7 @@ enum class Detail { kSummary, kFull };  // as in List, as in Get
 class WaitExplainer {
  public:
   explicit WaitExplainer(const View& view);
-  std::string Explain(const TrialName& trial);
+  std::string Explain(const ClusterState::Trial& trial);
 
  private:
   const View& view_;
@@ -88,7 +88,7 @@ absl::StatusOr<v1::ListDatasetVersionsResponse> ListDatasetVersions(
 absl::StatusOr<v1::PreviewExperimentResponse> PreviewExperiment(
     const View& view, const v1::PreviewExperimentRequest& request);
 
-// Steps after `from_step` count from `attempt`, up to the next entry's.
+// From `from_step` on (steps count from 0) the points of `attempt` count, up to the next segment's.
 struct LineageSegment {
   int64_t attempt = 0;
   int64_t from_step = 0;

@@ -75,7 +75,7 @@ class Searcher {
 };
 
 // The searcher of a resolved and valid specification; without a search, one that makes a single
-// trial of the recipe as it stands. To add a method: docs/extending.md.
+// trial of the recipe as it stands. To add a method: methods.h.
 std::unique_ptr<Searcher> MakeSearcher(const v1::ExperimentSpec& spec);
 
 }  // namespace cvtrain::coordinator

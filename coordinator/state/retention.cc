@@ -17,6 +17,14 @@ std::vector<KeptCheckpoint> JudgeCheckpoints(const v1::CheckpointPolicy& policy,
   if (judged.empty()) return judged;
 
   judged.back().kept_as.push_back("resume");
+  const storage::v1::AttemptRecord* open = OpenAttempt(trial);
+  if (open != nullptr && !open->has_start_time()) {
+    for (KeptCheckpoint& checkpoint : judged) {
+      if (checkpoint.kept_as.empty() && checkpoint.name.ToString() == open->resumed_from()) {
+        checkpoint.kept_as.push_back("resume");
+      }
+    }
+  }
   const size_t last = std::min(judged.size(), static_cast<size_t>(std::max(1, policy.keep_last())));
   for (size_t i = judged.size() - last; i < judged.size(); ++i) {
     judged[i].kept_as.push_back("last");

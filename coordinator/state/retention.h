@@ -10,8 +10,9 @@
 
 namespace cvtrain::coordinator {
 
-// Why a checkpoint is kept: `resume` (the newest complete one, from which the next attempt goes
-// on), `last`, `best`. Several may hold.
+// Why a checkpoint is kept: `resume` (the newest complete one, from which the next attempt goes on,
+// and the one from which an attempt that has not begun is about to), `last`, `best`. Several may
+// hold.
 struct KeptCheckpoint {
   CheckpointName name;
   std::vector<std::string> kept_as;  // empty: it may go

@@ -232,6 +232,20 @@ void ApplyTransition(TrialRecord& trial, const storage::v1::TrialTransition& tra
   }
 }
 
+absl::Time NotBefore(const TrialRecord& trial) {
+  constexpr absl::Duration kDelayMax = absl::Seconds(60);
+  int fruitless = 0;
+  for (auto attempt = trial.attempts().rbegin(); attempt != trial.attempts().rend(); ++attempt) {
+    const bool failed = IsFailure(attempt->cause()) || !attempt->has_start_time();
+    if (!failed || attempt->start_step() != trial.attempts().rbegin()->start_step()) break;
+    ++fruitless;
+  }
+  if (fruitless < 2) return absl::InfinitePast();
+  absl::Duration delay = absl::Seconds(1);
+  for (int i = 2; i < fruitless && delay < kDelayMax; ++i) delay *= 2;
+  return FromTimestamp(trial.attempts().rbegin()->end_time()) + std::min(delay, kDelayMax);
+}
+
 v1::Objective ObjectiveOf(const v1::ExperimentSpec& spec) {
   if (spec.search().has_objective()) return spec.search().objective();
   v1::Objective objective;

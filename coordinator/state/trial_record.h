@@ -51,6 +51,11 @@ absl::Status LosePart(storage::v1::TrialRecord& trial, absl::string_view worker,
 void ApplyTransition(storage::v1::TrialRecord& trial,
                      const storage::v1::TrialTransition& transition, absl::Time time);
 
+// When a queued trial may be tried again: a trial that keeps failing at the same place must not
+// turn over as fast as the machine can. The first failure costs no time; each further attempt that
+// failed or never began, from the same step, doubles the wait after it: 1 s to 60 s.
+absl::Time NotBefore(const storage::v1::TrialRecord& trial);
+
 // What a trial is judged by: the objective of its search; without one, the last `val/top1`.
 v1::Objective ObjectiveOf(const v1::ExperimentSpec& spec);
 

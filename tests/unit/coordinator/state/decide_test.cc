@@ -520,6 +520,19 @@ TEST_F(DecideTest, GoesOnFromTheNewestCheckpoint) {
   EXPECT_EQ(attempt.start_step(), 20);
 }
 
+TEST_F(DecideTest, KeepsWhatAnAttemptThatHasNotBegunGoesOnFrom) {
+  Submit();
+  Begin();
+  ASSERT_THAT(driver_.Save(1, 1, "w1", 1, 10), IsOk());
+  driver_.End(1, 1, "w1", "INTERNAL");
+  ASSERT_THAT(driver_.Allocate(1, 1, {{"w1", 0}}), IsOk());
+  ASSERT_THAT(driver_.Save(1, 1, "w1", 2, 20), IsOk());
+  EXPECT_THAT(Steps(driver_), ElementsAre(10, 20)) << "another worker may have to read it yet";
+  driver_.Start(1, 1, "w1", 10);
+  ASSERT_THAT(driver_.Save(1, 1, "w1", 3, 30), IsOk());
+  EXPECT_THAT(Steps(driver_), ElementsAre(30));
+}
+
 TEST_F(DecideTest, ListsACheckpointOnce) {
   Submit();
   Begin();
