@@ -10,7 +10,10 @@ import sys
 import pytest
 from cluster import SMALL_RECIPE, Cluster, wait_until
 
-SWEEP = SMALL_RECIPE + """
+# Long enough to be hit in the middle.
+RECIPE = SMALL_RECIPE.replace("epochs: 4", "epochs: 16")
+
+SWEEP = RECIPE + """
 search:
   linear: {parameter: recipe.augmentation.range_augment.target_psnr.end, values: [40, 20, 5]}
   objective: {metric: val/loss, mode: min}
@@ -28,7 +31,7 @@ def run_uninterrupted():
     """Weights and ranking of runs that nobody disturbs."""
     with Cluster() as cluster:
         cluster.create_photos()
-        cluster.submit(SMALL_RECIPE)
+        cluster.submit(RECIPE)
         cluster.cvctl("wait", "exp/1", timeout=300)
         sweep = cluster.submit(SWEEP, "--name", "sweep")
         cluster.cvctl("wait", sweep, timeout=300)
@@ -66,7 +69,7 @@ def test_a_killed_trainer_resumes_and_ends_with_the_same_weights(reference):
     with Cluster() as cluster:
         cluster.create_photos()
         warm = set(cluster.trainers())
-        cluster.submit(SMALL_RECIPE)
+        cluster.submit(RECIPE)
         wait_until(lambda: checkpointed(cluster) and running_step(cluster) > 12, "a step after a checkpoint")
 
         for pid in warm:
@@ -83,7 +86,7 @@ def test_a_killed_trainer_resumes_and_ends_with_the_same_weights(reference):
 def test_a_killed_worker_resumes_and_ends_with_the_same_weights(reference):
     with Cluster() as cluster:
         cluster.create_photos()
-        cluster.submit(SMALL_RECIPE)
+        cluster.submit(RECIPE)
         wait_until(lambda: checkpointed(cluster) and running_step(cluster) > 12, "a step after a checkpoint")
         trainers = cluster.trainers()
 
@@ -125,7 +128,7 @@ def test_trainers_step_on_without_a_coordinator_and_the_ranking_is_the_same(refe
 def test_metrics_have_each_step_once_after_a_crash():
     with Cluster() as cluster:
         cluster.create_photos()
-        cluster.submit(SMALL_RECIPE)
+        cluster.submit(RECIPE)
         wait_until(lambda: checkpointed(cluster) and running_step(cluster) > 12, "a step after a checkpoint")
         cluster.kill("coordinator")
         cluster.up()
