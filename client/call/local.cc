@@ -107,8 +107,12 @@ absl::Status StartIfNeeded(const Cli& cli, const Daemon& daemon,
                            const std::function<bool()>& ready) {
   CVT_ASSIGN_OR_RETURN(const std::optional<pid_t> running, RunningPid(cli.files, daemon));
   if (running.has_value()) {
-    cli.out << daemon.name << " runs already, process " << *running << '\n';
-    return WaitUntilReady(cli, daemon, ready);
+    const absl::Status status = WaitUntilReady(cli, daemon, ready);
+    // One that was on its way out, after a crash or a stop, is started like one that was gone.
+    if (ReasonOf(status) != Reason::kWrongState) {
+      if (status.ok()) cli.out << daemon.name << " runs already, process " << *running << '\n';
+      return status;
+    }
   }
   CVT_ASSIGN_OR_RETURN(const pid_t pid, StartDaemon(cli.files, daemon));
   CVT_RETURN_IF_ERROR(WaitUntilReady(cli, daemon, ready));

@@ -54,6 +54,14 @@ def wait_until(condition, what, timeout=120.0):
     raise TimeoutError(f"waited {timeout} s for {what}")
 
 
+def command_line(pid):
+    """Of a process; empty once it has ended, reaped or not."""
+    try:
+        return pathlib.Path(f"/proc/{pid}/cmdline").read_bytes()
+    except (FileNotFoundError, ProcessLookupError):
+        return b""
+
+
 class Cluster:
     """`with Cluster() as c:` has a running coordinator and worker; the end stops both."""
 
@@ -136,12 +144,15 @@ class Cluster:
         return int((self.local / f"{name}.pid").read_text())
 
     def kill(self, name, missing_ok=False):
-        """SIGKILL for the coordinator or the worker."""
+        """SIGKILL for the coordinator or the worker; returns when it has ended."""
         try:
-            os.kill(self.pid(name), signal.SIGKILL)
+            pid = self.pid(name)
+            os.kill(pid, signal.SIGKILL)
         except (FileNotFoundError, ProcessLookupError):
             if not missing_ok:
                 raise
+            return
+        wait_until(lambda: not command_line(pid), f"the end of the {name}", 30)
 
     def trainers(self):
         """Process ids of the trainers of the worker, warm ones too."""
