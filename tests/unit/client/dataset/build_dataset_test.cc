@@ -209,7 +209,7 @@ TEST_F(BuildDatasetTest, SkipsAndCountsFilesThatAreNoGood) {
   Put("/d/train/class1/zero.jpg", "");
   Put("/d/train/class2/text.png", "no picture at all");
   Put("/d/train/class2/jpeg_in_fact.png", good);  // the name says nothing
-  Put("/d/train/class0/bomb.png", formats::testing::MakeFlatPng(6'000, 6'000));
+  Put("/d/train/class0/bomb.png", formats::testing::MakeFlatPng(3'000, 3'000));
   Put("/d/README.md", "read me");
   options_.bad_share_max = 0.2;
   CVT_ASSERT_OK_AND_ASSIGN(const DatasetBuild build, Build());

@@ -149,7 +149,7 @@ TEST(LadderTest, SaysWhyAFileIsSkipped) {
       {png.substr(0, png.size() / 2), "damaged", "DATA_BAD"},
       {WithJpegSize(good, 17'000, 80), "too_large", "LIMIT_EXCEEDED"},
       {WithJpegSize(good, 16'000, 16'000), "too_large", "LIMIT_EXCEEDED"},
-      {MakeFlatPng(6'000, 6'000), "too_large", "LIMIT_EXCEEDED"},
+      {MakeFlatPng(3'000, 3'000), "too_large", "LIMIT_EXCEEDED"},
   };
   LadderMaker maker(kOptions);
   for (const auto& c : cases) {
