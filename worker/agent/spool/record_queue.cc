@@ -292,7 +292,7 @@ RecordQueue::Dropped RecordQueue::Thin() {
   std::deque<Record> kept;
   Dropped dropped;
   uint64_t number = 0;
-  absl::SimpleAtoi(BaseName(chosen->path).substr(prefix_.size() + 1, 20), &number);
+  CVT_CHECK(absl::SimpleAtoi(BaseName(chosen->path).substr(prefix_.size() + 1, 20), &number));
   bool keep = true;
   for (const Record& record : chosen->records) {
     for (; number < record.number; ++number) content += EncodeRecord(kHole, "");

@@ -154,7 +154,7 @@ void TrainerSlot::Shutdown(absl::Duration now) {
 void TrainerSlot::Start(const AttemptKey& key, trainer::v1::Start start, UniqueFd resume,
                         absl::Duration now) {
   CVT_CHECK(!rank_) << "slot " << slot_;
-  rank_.emplace();
+  rank_ = Rank();
   rank_->key = key;
   rank_->start = std::move(start);
   rank_->resume = std::move(resume);

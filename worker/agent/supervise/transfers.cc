@@ -200,10 +200,10 @@ void Transfers::KeepCopy(const AttemptKey& key, const std::string& digest,
   if (!before.empty() && before != digest) cache_.Forget(before);
 }
 
-void Transfers::UploadSpooled(const AttemptKey& key, const SpooledCheckpoint& checkpoint,
+void Transfers::UploadSpooled(const AttemptKey&, const SpooledCheckpoint& checkpoint,
                               std::shared_ptr<TransferScope> scope,
                               std::function<void(absl::Status)> done) {
-  Submit(store_jobs_, [this, key, checkpoint, scope = std::move(scope), done = std::move(done)] {
+  Submit(store_jobs_, [this, checkpoint, scope = std::move(scope), done = std::move(done)] {
     absl::StatusOr<std::unique_ptr<RandomAccessFile>> file =
         files_.NewRandomAccessFile(checkpoint.path);
     if (!file.ok()) {

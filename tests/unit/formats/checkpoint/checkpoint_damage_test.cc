@@ -262,8 +262,8 @@ TEST(CheckpointDamageTest, SurvivesRandomManifests) {
     for (uint64_t k = 0; k <= random.UniformInt(4); ++k) {
       manifest[random.UniformInt(manifest.size())] = static_cast<char>(random.NextU32());
     }
-    const auto view = CheckpointView::Open(ForgeCheckpoint(absl::string_view(manifest), 192), "c",
-                                           CheckpointVerify::kStructure);
+    const auto file = ForgeCheckpoint(absl::string_view(manifest), 192);
+    const auto view = CheckpointView::Open(file, "c", CheckpointVerify::kStructure);
     if (!view.ok()) continue;
     int64_t bytes = 0;
     for (int t = 0; t < view->tensor_count(); ++t) {
