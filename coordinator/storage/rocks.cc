@@ -52,6 +52,8 @@ rocksdb::DBOptions MakeDbOptions(bool create) {
   options.wal_bytes_per_sync = 1 << 20;
   options.max_total_wal_size = uint64_t{256} << 20;
   options.max_background_jobs = 2;
+  // There are hundreds of tables, not hundreds of thousands: starting 16 threads takes longer.
+  options.max_file_opening_threads = 1;
   options.avoid_flush_during_shutdown = false;
   options.keep_log_file_num = 4;
   options.max_log_file_size = 4 << 20;
