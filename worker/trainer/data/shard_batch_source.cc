@@ -86,10 +86,12 @@ class TrainingWalk {
 // Pictures that cannot be decoded: how many there may be, and which have been seen.
 class BadPictures {
  public:
+  // At least one may be bad, but not all: another one must take its place.
   explicit BadPictures(int64_t images)
-      : allowed_(std::max<int64_t>(
-            1, static_cast<int64_t>(
-                   std::floor(limits::kBadSampleShareMax * static_cast<double>(images))))) {}
+      : allowed_(std::min(
+            images - 1,
+            std::max<int64_t>(1, static_cast<int64_t>(std::floor(limits::kBadSampleShareMax *
+                                                                 static_cast<double>(images)))))) {}
 
   // Returns DATA_LOSS (DATA_BAD) once there are too many.
   absl::Status Add(int64_t sample, const absl::Status& why) ABSL_LOCKS_EXCLUDED(mu_) {
