@@ -58,6 +58,7 @@ v1::Progress JournaledProgress(const storage::v1::TrialRecord& record) {
   v1::Progress progress;
   for (const storage::v1::AttemptRecord& attempt : record.attempts()) {
     progress.set_step(std::max(progress.step(), attempt.end_step()));
+    progress.set_flops(std::max(progress.flops(), attempt.flops()));
   }
   if (!record.evaluations().empty()) {
     const v1::EvaluationResult last = ToProto(*record.evaluations().rbegin());
@@ -66,6 +67,17 @@ v1::Progress JournaledProgress(const storage::v1::TrialRecord& record) {
   }
   if (record.state() == v1::Trial::STATE_SUCCEEDED) progress.set_step_total(progress.step());
   return progress;
+}
+
+void SetObjectives(const ClusterState::Experiment& experiment, const ClusterState::Trial& trial,
+                   v1::Trial& proto) {
+  proto.set_ranked(trial.IsRanked());
+  if (trial.objective) proto.set_objective(*trial.objective);
+  v1::Objective objective = ObjectiveOf(experiment.record.spec());
+  objective.set_at(v1::Objective::AT_BEST);
+  if (const auto best = ObjectiveValue(objective, trial.record)) proto.set_best_objective(*best);
+  objective.set_at(v1::Objective::AT_LAST);
+  if (const auto last = ObjectiveValue(objective, trial.record)) proto.set_last_objective(*last);
 }
 
 }  // namespace
@@ -139,7 +151,7 @@ v1::Trial ToProto(const View& view, const ClusterState::Experiment& experiment,
   } else {
     *proto.mutable_progress() = JournaledProgress(record);
   }
-  if (trial.objective) proto.set_objective(*trial.objective);
+  SetObjectives(experiment, trial, proto);
   v1::Recipe recipe;
   if (recipe.ParseFromString(record.recipe())) {
     proto.set_dataset_digest(recipe.dataset().digest());
@@ -213,6 +225,7 @@ v1::Checkpoint ToProto(const View& view, const CheckpointName& name,
   proto.set_size_bytes(record.size_bytes());
   proto.set_digest(record.digest());
   *proto.mutable_create_time() = record.create_time();
+  proto.set_damaged(record.damaged());
   const absl::StatusOr<AttemptName> attempt = AttemptName::Parse(record.attempt());
   if (!attempt.ok()) return proto;
   proto.set_trial(attempt->trial().ToString());

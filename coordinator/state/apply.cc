@@ -14,12 +14,6 @@ namespace {
 using storage::v1::AttemptRecord;
 using storage::v1::Event;
 
-bool CountsForRanking(const ClusterState::Trial& trial) {
-  return trial.objective.has_value() && !trial.record.discarded() &&
-         trial.record.state() != v1::Trial::STATE_FAILED &&
-         trial.record.state() != v1::Trial::STATE_CANCELLED;
-}
-
 std::pair<double, int64_t> RankingKey(const ClusterState::Experiment& experiment,
                                       const ClusterState::Trial& trial) {
   const bool maximize = ObjectiveOf(experiment.record.spec()).mode() != v1::Objective::MODE_MIN;
@@ -34,7 +28,7 @@ void IndexTrial(ClusterState::Experiment& experiment, ClusterState::Trial& trial
   if (trial.record.state() == v1::Trial::STATE_QUEUED) {
     experiment.queued.insert(trial.name.number());
   }
-  if (CountsForRanking(trial)) experiment.ranking.insert(RankingKey(experiment, trial));
+  if (trial.IsRanked()) experiment.ranking.insert(RankingKey(experiment, trial));
 }
 
 void UnindexTrial(ClusterState::Experiment& experiment, const ClusterState::Trial& trial) {
@@ -247,10 +241,22 @@ absl::Status EventApplier::Facts(const storage::v1::FactsReported& event) {
     for (const storage::v1::Fact& fact : event.facts()) {
       CVT_RETURN_IF_ERROR(ApplyFact(trial.record, event.worker(), fact, state_.time_));
       ended = ended || fact.has_ended();
+      MarkDamaged(trial, fact.ended().damaged_checkpoint());
     }
     return absl::OkStatus();
   }));
   return ended ? FreeSlots(event.worker(), attempt) : absl::OkStatus();
+}
+
+void EventApplier::MarkDamaged(const Trial& trial, const std::string& checkpoint) {
+  const absl::StatusOr<CheckpointName> name = CheckpointName::Parse(checkpoint);
+  if (!name.ok()) return;
+  // A worker speaks for the trial that it runs and no other.
+  if (std::find(trial.checkpoints.begin(), trial.checkpoints.end(), *name) ==
+      trial.checkpoints.end()) {
+    return;
+  }
+  state_.checkpoints_.at(*name).set_damaged(true);
 }
 
 absl::Status EventApplier::Committed(const storage::v1::CheckpointCommitted& event) {

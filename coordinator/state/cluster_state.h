@@ -38,6 +38,13 @@ class ClusterState {
     // Indices.
     std::optional<double> objective;          // as the experiment defines it
     std::vector<CheckpointName> checkpoints;  // the newest last
+
+    // It has a place in the ranking: an objective, and nothing that takes it out.
+    bool IsRanked() const {
+      return objective.has_value() && !record.discarded() &&
+             record.state() != v1::Trial::STATE_FAILED &&
+             record.state() != v1::Trial::STATE_CANCELLED;
+    }
   };
 
   struct Experiment {

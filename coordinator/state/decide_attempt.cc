@@ -96,6 +96,8 @@ absl::Status Convert(const session::v1::Fact& fact, storage::v1::Fact& out) {
       to.set_message(TruncateText(fact.ended().message(), kMessageSizeBytesMax));
       to.set_end_step(fact.ended().end_step());
       to.set_sample_digest(fact.ended().sample_digest());
+      to.set_damaged_checkpoint(fact.ended().damaged_checkpoint());
+      to.set_flops(fact.ended().flops());
       return absl::OkStatus();
     }
     case session::v1::Fact::KIND_NOT_SET:
@@ -136,6 +138,16 @@ absl::StatusOr<CheckpointName> NameIn(const session::v1::UploadCheckpointHeader&
   return CheckpointName::Parse(header.checkpoint());
 }
 
+// What the next attempt of `trial` goes on from; null: it begins anew.
+const storage::v1::CheckpointRecord* NewestGoodCheckpoint(const ClusterState& state,
+                                                          const ClusterState::Trial& trial) {
+  for (auto name = trial.checkpoints.rbegin(); name != trial.checkpoints.rend(); ++name) {
+    const storage::v1::CheckpointRecord& record = state.checkpoints().at(*name);
+    if (!record.damaged()) return &record;
+  }
+  return nullptr;
+}
+
 }  // namespace
 
 absl::Status CheckLease(const ClusterState& state, const LeaseClaim& claim) {
@@ -170,10 +182,9 @@ Decision DecideAllocate(const ClusterState& state, const TrialPlacement& placeme
     placed.set_slot(rank.slot);
   }
   event.set_attempt(AttemptName(placement.trial, trial->record.attempts_size() + 1).ToString());
-  if (!trial->checkpoints.empty()) {
-    const storage::v1::CheckpointRecord& newest = state.checkpoints().at(trial->checkpoints.back());
-    event.set_resumed_from(newest.name());
-    event.set_start_step(newest.step());
+  if (const storage::v1::CheckpointRecord* newest = NewestGoodCheckpoint(state, *trial)) {
+    event.set_resumed_from(newest->name());
+    event.set_start_step(newest->step());
   }
   decided.resource = event.attempt();
   return decided;
@@ -249,7 +260,7 @@ Decision DecideCommitCheckpoint(const ClusterState& state,
   event.set_size_bytes(header.size_bytes());
   event.set_digest(header.digest());
   std::vector<CheckpointStep> checkpoints = CheckpointSteps(state, *claimed.trial);
-  checkpoints.push_back({name, header.step()});
+  checkpoints.push_back({name, header.step(), /*damaged=*/false});
   const storage::v1::TrialRecord& record = claimed.trial->record;
   for (const KeptCheckpoint& judged : JudgeCheckpoints(
            PolicyOf(record), ObjectiveOf(experiment->record.spec()), record, checkpoints)) {

@@ -29,6 +29,7 @@ class EventApplier {
   absl::Status Lost(const storage::v1::WorkerLost& event);
   absl::Status Allocated(const storage::v1::AttemptAllocated& event);
   absl::Status Facts(const storage::v1::FactsReported& event);
+  void MarkDamaged(const Trial& trial, const std::string& checkpoint);
   absl::Status Committed(const storage::v1::CheckpointCommitted& event);
   absl::Status Committed(const storage::v1::DatasetCommitted& event);
 

@@ -13,26 +13,30 @@ std::vector<KeptCheckpoint> JudgeCheckpoints(const v1::CheckpointPolicy& policy,
                                              const storage::v1::TrialRecord& trial,
                                              const std::vector<CheckpointStep>& checkpoints) {
   std::vector<KeptCheckpoint> judged;
-  for (const CheckpointStep& checkpoint : checkpoints) judged.push_back({checkpoint.name, {}});
-  if (judged.empty()) return judged;
+  std::vector<size_t> good;  // indices, the newest last
+  for (const CheckpointStep& checkpoint : checkpoints) {
+    if (!checkpoint.damaged) good.push_back(judged.size());
+    judged.push_back({checkpoint.name, {}});
+  }
+  if (good.empty()) return judged;
 
-  judged.back().kept_as.push_back("resume");
+  judged[good.back()].kept_as.push_back("resume");
   const storage::v1::AttemptRecord* open = OpenAttempt(trial);
   if (open != nullptr && !open->has_start_time()) {
-    for (KeptCheckpoint& checkpoint : judged) {
-      if (checkpoint.kept_as.empty() && checkpoint.name.ToString() == open->resumed_from()) {
-        checkpoint.kept_as.push_back("resume");
+    for (const size_t i : good) {
+      if (judged[i].kept_as.empty() && judged[i].name.ToString() == open->resumed_from()) {
+        judged[i].kept_as.push_back("resume");
       }
     }
   }
-  const size_t last = std::min(judged.size(), static_cast<size_t>(std::max(1, policy.keep_last())));
-  for (size_t i = judged.size() - last; i < judged.size(); ++i) {
-    judged[i].kept_as.push_back("last");
+  const size_t last = std::min(good.size(), static_cast<size_t>(std::max(1, policy.keep_last())));
+  for (size_t i = good.size() - last; i < good.size(); ++i) {
+    judged[good[i]].kept_as.push_back("last");
   }
 
   // (objective, negated if it is to be maximized; index): the best and oldest first.
   std::vector<std::pair<double, size_t>> ranking;
-  for (size_t i = 0; i < checkpoints.size(); ++i) {
+  for (const size_t i : good) {
     const std::optional<double> value = ObjectiveAtStep(objective, trial, checkpoints[i].step);
     if (!value) continue;
     ranking.push_back({objective.mode() == v1::Objective::MODE_MIN ? *value : -*value, i});
@@ -48,7 +52,8 @@ std::vector<CheckpointStep> CheckpointSteps(const ClusterState& state,
                                             const ClusterState::Trial& trial) {
   std::vector<CheckpointStep> steps;
   for (const CheckpointName& name : trial.checkpoints) {
-    steps.push_back({name, state.checkpoints().at(name).step()});
+    const storage::v1::CheckpointRecord& record = state.checkpoints().at(name);
+    steps.push_back({name, record.step(), record.damaged()});
   }
   return steps;
 }

@@ -22,11 +22,13 @@ struct KeptCheckpoint {
 struct CheckpointStep {
   CheckpointName name;
   int64_t step = 0;
+  bool damaged = false;
 };
 
 // Judges `checkpoints` of a trial, the newest last, by its policy: the last `keep_last`, and by the
 // objective at their steps the best `keep_best`, of equal ones the older. The newest is always
-// kept. In the order of `checkpoints`. Pure.
+// kept. Damaged ones count for nothing and are kept as nothing. In the order of `checkpoints`.
+// Pure.
 std::vector<KeptCheckpoint> JudgeCheckpoints(const v1::CheckpointPolicy& policy,
                                              const v1::Objective& objective,
                                              const storage::v1::TrialRecord& trial,

@@ -39,6 +39,7 @@ void EndPart(AttemptRecord& attempt, AttemptPart& part, const storage::v1::PartE
     attempt.set_message(ended.message());
   }
   attempt.set_end_step(std::max(attempt.end_step(), ended.end_step()));
+  attempt.set_flops(std::max(attempt.flops(), ended.flops()));
   if (!ended.sample_digest().empty()) attempt.set_sample_digest(ended.sample_digest());
   const bool all_ended = std::all_of(attempt.parts().begin(), attempt.parts().end(),
                                      [](const AttemptPart& other) { return other.ended(); });

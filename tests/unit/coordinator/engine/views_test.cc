@@ -81,11 +81,35 @@ TEST_F(ViewsTest, ShowsATrialWithAttemptsAndLiveProgress) {
   ASSERT_THAT(response.trial().attempts(), SizeIs(1));
   EXPECT_EQ(response.trial().attempts(0).cause(), v1::CAUSE_UNSPECIFIED);
   EXPECT_EQ(response.trial().attempts(0).placements(0).worker(), "workers/w1");
-  ASSERT_THAT(cluster_.Report(worker, kAttempt1, {"ended { cause: CAUSE_FINISHED end_step: 100 }"}),
+  ASSERT_THAT(cluster_.Report(worker, kAttempt1,
+                              {"ended { cause: CAUSE_FINISHED end_step: 100 flops: 5e9 }"}),
               IsOk());
   CVT_ASSERT_OK_AND_ASSIGN(response, Get(&GetTrial, "experiments/1/trials/1"));
   EXPECT_EQ(response.trial().progress().step(), 100) << "what was live ends with the attempt";
+  EXPECT_EQ(response.trial().progress().flops(), 5e9);
   EXPECT_EQ(response.trial().attempts(0).cause(), v1::CAUSE_FINISHED);
+}
+
+TEST_F(ViewsTest, ShowsTheLastAndTheBestObjectiveAndWhetherATrialIsRanked) {
+  FakeWorker& worker = cluster_.AddWorker("w1", 1);
+  ASSERT_THAT(cluster_.Submit(SyntheticSpec("plain")), IsOk());
+  ASSERT_THAT(cluster_.Begin(worker, kAttempt1), IsOk());
+  CVT_ASSERT_OK_AND_ASSIGN(auto response, Get(&GetTrial, "experiments/1/trials/1"));
+  EXPECT_FALSE(response.trial().ranked()) << "it has no objective yet";
+  EXPECT_FALSE(response.trial().has_best_objective());
+  ASSERT_THAT(cluster_.Report(worker, kAttempt1,
+                              {"evaluation { step: 10 metrics { key: 'val/top1' value: 90 } }",
+                               "evaluation { step: 20 metrics { key: 'val/top1' value: 85 } }"}),
+              IsOk());
+  CVT_ASSERT_OK_AND_ASSIGN(response, Get(&GetTrial, "experiments/1/trials/1"));
+  EXPECT_TRUE(response.trial().ranked());
+  EXPECT_EQ(response.trial().best_objective(), 90);
+  EXPECT_EQ(response.trial().last_objective(), 85);
+  EXPECT_EQ(response.trial().objective(), 85) << "of a search that goes by the last";
+  ASSERT_THAT(cluster_.Report(worker, kAttempt1, {"ended { cause: CAUSE_USER_ERROR }"}), IsOk());
+  CVT_ASSERT_OK_AND_ASSIGN(response, Get(&GetTrial, "experiments/1/trials/1"));
+  EXPECT_EQ(response.trial().state(), v1::Trial::STATE_FAILED);
+  EXPECT_FALSE(response.trial().ranked());
 }
 
 TEST_F(ViewsTest, SaysWhyATrialWaits) {

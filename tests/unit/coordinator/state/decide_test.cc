@@ -520,6 +520,60 @@ TEST_F(DecideTest, GoesOnFromTheNewestCheckpoint) {
   EXPECT_EQ(attempt.start_step(), 20);
 }
 
+TEST_F(DecideTest, GoesOnFromTheOneBeforeADamagedCheckpoint) {
+  Submit();
+  Begin();
+  driver_.Evaluate(1, 1, "w1", 10, 90);
+  ASSERT_THAT(driver_.Save(1, 1, "w1", 1, 10), IsOk());
+  ASSERT_THAT(driver_.Save(1, 1, "w1", 2, 20), IsOk());
+  driver_.End(1, 1, "w1", "INTERNAL");
+  ASSERT_THAT(driver_.Allocate(1, 1, {{"w1", 0}}), IsOk());
+  const std::string second = "checkpoints/" + StateDriver::Checkpoint(2);
+  EXPECT_EQ(driver_.Trial(1, 1).record.attempts(1).resumed_from(), second);
+  ASSERT_THAT(driver_.Facts(1, 1, "w1",
+                            {absl::StrCat("ended { cause: CAUSE_INTERNAL damaged_checkpoint: '",
+                                          second, "' }")}),
+              IsOk());
+  ASSERT_THAT(driver_.Allocate(1, 1, {{"w1", 0}}), IsOk());
+  const storage::v1::AttemptRecord& third = driver_.Trial(1, 1).record.attempts(2);
+  EXPECT_EQ(third.resumed_from(), "checkpoints/" + StateDriver::Checkpoint(1));
+  EXPECT_EQ(third.start_step(), 10);
+  driver_.Start(1, 1, "w1", 10);
+  ASSERT_THAT(driver_.Save(1, 1, "w1", 3, 20), IsOk());
+  EXPECT_THAT(Steps(driver_), ElementsAre(10, 20));
+  EXPECT_EQ(driver_.state.checkpoints().count(*CheckpointName::Parse(second)), 0u)
+      << "a damaged one goes with the next";
+}
+
+TEST_F(DecideTest, BeginsAnewIfEveryCheckpointIsDamaged) {
+  Submit();
+  Begin();
+  ASSERT_THAT(driver_.Save(1, 1, "w1", 1, 10), IsOk());
+  ASSERT_THAT(driver_.Facts(1, 1, "w1",
+                            {absl::StrCat("ended { cause: CAUSE_INTERNAL damaged_checkpoint: "
+                                          "'checkpoints/",
+                                          StateDriver::Checkpoint(1), "' }")}),
+              IsOk());
+  ASSERT_THAT(driver_.Allocate(1, 1, {{"w1", 0}}), IsOk());
+  EXPECT_EQ(driver_.Trial(1, 1).record.attempts(1).resumed_from(), "");
+  EXPECT_EQ(driver_.Trial(1, 1).record.attempts(1).start_step(), 0);
+}
+
+TEST_F(DecideTest, AWorkerCallsNoCheckpointOfAnotherTrialDamaged) {
+  Submit();
+  driver_.Register("w2", 1);
+  Begin();
+  ASSERT_THAT(driver_.Save(1, 1, "w1", 1, 10), IsOk());
+  ASSERT_THAT(driver_.Create(SyntheticSpec("other")), IsOk());
+  ASSERT_THAT(driver_.Allocate(2, 1, {{"w2", 0}}), IsOk());
+  ASSERT_THAT(driver_.Facts(2, 1, "w2",
+                            {absl::StrCat("ended { cause: CAUSE_INTERNAL damaged_checkpoint: "
+                                          "'checkpoints/",
+                                          StateDriver::Checkpoint(1), "' }")}),
+              IsOk());
+  EXPECT_FALSE(driver_.state.checkpoints().begin()->second.damaged());
+}
+
 TEST_F(DecideTest, KeepsWhatAnAttemptThatHasNotBegunGoesOnFrom) {
   Submit();
   Begin();
