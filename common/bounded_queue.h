@@ -90,6 +90,11 @@ class BoundedQueue {
     return values_.size();
   }
   size_t capacity() const { return capacity_; }
+  // After Close().
+  bool closed() const ABSL_LOCKS_EXCLUDED(mu_) {
+    absl::MutexLock lock(&mu_);
+    return closed_;
+  }
 
  private:
   void Wake() ABSL_LOCKS_EXCLUDED(mu_) {

@@ -92,7 +92,7 @@ class PosixWritableFile : public WritableFile {
 
   absl::Status Sync() override {
     CVT_RETURN_IF_ERROR(Flush());
-    if (::fdatasync(fd_.get()) != 0) return ErrnoToStatus(errno, "syncing", path_);
+    if (::fdatasync(fd_.get()) != 0) return Fail("syncing");
     return absl::OkStatus();
   }
 
@@ -113,14 +113,21 @@ class PosixWritableFile : public WritableFile {
     return WriteAll(absl::string_view(buffer_.get(), std::exchange(filled_, 0)));
   }
 
+  // After a failure nothing more is written: it would follow a hole.
   absl::Status WriteAll(absl::string_view data) {
-    while (!data.empty()) {
+    while (failure_.ok() && !data.empty()) {
       const ssize_t written = ::write(fd_.get(), data.data(), data.size());
       if (written < 0 && errno == EINTR) continue;
-      if (written < 0) return ErrnoToStatus(errno, "writing", path_);
+      if (written < 0) return Fail("writing");
       data.remove_prefix(static_cast<size_t>(written));
     }
-    return absl::OkStatus();
+    return failure_;
+  }
+
+  // The first failure stays: what is on disk after it is unknown, also to a sync that succeeds.
+  absl::Status Fail(absl::string_view what) {
+    failure_.Update(ErrnoToStatus(errno, what, path_));
+    return failure_;
   }
 
   const std::string path_;
@@ -131,6 +138,7 @@ class PosixWritableFile : public WritableFile {
   uint64_t size_;
   bool direct_;
   size_t filled_ = 0;  // bytes in buffer_
+  absl::Status failure_;
 };
 
 class PosixRandomAccessFile : public RandomAccessFile {

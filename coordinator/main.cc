@@ -24,12 +24,14 @@ namespace {
 // What the process exits with; sysexits.h has the numbers.
 constexpr int kExitUsage = 64;
 constexpr int kExitDamaged = 65;        // stored bytes are wrong: call a person
-constexpr int kExitUnavailable = 69;    // somebody else has the directory or the socket
+constexpr int kExitUnavailable = 69;    // somebody has the directory, the socket or the port, or a
+                                        // file that is needed cannot be read
 constexpr int kExitStorageFailed = 74;  // a write failed: its outcome is unknown
 
 struct Options {
   ServerOptions server;
   uint64_t checkpoint_quota = uint64_t{256} << 30;
+  uint64_t disk_reserve = uint64_t{64} << 20;
   std::string metrics_host = "127.0.0.1";
   int metrics_port = 0;
 };
@@ -44,6 +46,8 @@ void Declare(FlagSet& flags, Options& options) {
   flags.String("tls-key", 0, &options.server.tls.key, "FILE", "our key");
   flags.Bytes("checkpoint-quota", 0, &options.checkpoint_quota,
               "room for all checkpoints together");
+  flags.Bytes("disk-reserve", 0, &options.disk_reserve,
+              "free space that users' requests leave to what runs already");
   flags.Duration("orphan-limit", 0, &options.server.orphan_limit,
                  "how long workers go on computing without a coordinator");
   flags.String("metrics-host", 0, &options.metrics_host, "HOST", "where /metrics is served");
@@ -52,10 +56,11 @@ void Declare(FlagSet& flags, Options& options) {
 }
 
 int ExitCodeFor(const absl::Status& status) {
-  if (ReasonOf(status) == Reason::kUsage) return kExitUsage;
+  const std::optional<Reason> reason = ReasonOf(status);
+  if (reason == Reason::kUsage) return kExitUsage;
   if (absl::IsDataLoss(status)) return kExitDamaged;
-  if (absl::IsFailedPrecondition(status)) return kExitUnavailable;
-  return kExitStorageFailed;
+  if (reason == Reason::kStorageFailed || reason == Reason::kDiskFull) return kExitStorageFailed;
+  return kExitUnavailable;
 }
 
 int Fail(const absl::Status& status) {
@@ -66,7 +71,8 @@ int Fail(const absl::Status& status) {
 
 // A process that no longer knows what is true stops; clients repeat.
 void DieOfStorage(const absl::Status& status) {
-  CVT_LOG(kError, "coordinator stops: a write has an unknown outcome")
+  CVT_LOG(kError, absl::IsDataLoss(status) ? "coordinator stops: the journal is not whole"
+                                           : "coordinator stops: a write has an unknown outcome")
       .Field("status", status.ToString());
   std::_Exit(absl::IsDataLoss(status) ? kExitDamaged : kExitStorageFailed);
 }
@@ -122,6 +128,7 @@ int main(int argc, char** argv) {
     return 0;
   }
   options.server.checkpoint_quota_bytes = static_cast<int64_t>(options.checkpoint_quota);
+  options.server.disk_reserve_bytes = static_cast<int64_t>(options.disk_reserve);
   if (!parsed->positional.empty()) {
     return Fail(InvalidArgument(Reason::kUsage,
                                 absl::StrCat("unexpected argument ", parsed->positional[0])));

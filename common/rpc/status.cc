@@ -7,10 +7,16 @@
 #include <vector>
 
 #include "common/errors.h"
+#include "common/text.h"
 #include "cvtrain/v1/error.pb.h"
 
 namespace cvtrain {
 namespace {
+
+// Message and details travel in trailers, of which many clients take 8 KiB in all; the details
+// grow by a third on the way. What is over is cut, so that at least the reason arrives.
+constexpr size_t kMessageSizeBytesMax = 2'048;
+constexpr size_t kInfoSizeBytesMax = 3'584;
 
 v1::ErrorInfo InfoOf(const absl::Status& status) {
   v1::ErrorInfo info;
@@ -18,9 +24,13 @@ v1::ErrorInfo InfoOf(const absl::Status& status) {
   info.set_limit(LimitNameOf(status));
   for (const FieldViolation& violation : FieldViolationsOf(status)) {
     v1::FieldViolation& out = *info.add_violations();
-    out.set_field(violation.field);
-    out.set_rule(violation.rule);
-    out.set_value(violation.value);
+    out.set_field(TruncateText(violation.field, 256));
+    out.set_rule(TruncateText(violation.rule, 512));
+    out.set_value(TruncateText(violation.value, 128));
+    if (info.ByteSizeLong() > kInfoSizeBytesMax) {
+      info.mutable_violations()->RemoveLast();
+      break;
+    }
   }
   if (const auto delay = RetryDelayOf(status)) {
     info.mutable_retry_delay()->set_seconds(absl::ToInt64Seconds(*delay));
@@ -62,7 +72,8 @@ absl::Status Rebuild(absl::StatusCode code, const std::string& message, const v1
 grpc::Status ToGrpcStatus(const absl::Status& status) {
   if (status.ok()) return grpc::Status::OK;
   const v1::ErrorInfo info = InfoOf(status);
-  return grpc::Status(static_cast<grpc::StatusCode>(status.code()), std::string(status.message()),
+  return grpc::Status(static_cast<grpc::StatusCode>(status.code()),
+                      TruncateText(status.message(), kMessageSizeBytesMax),
                       info.SerializeAsString());
 }
 

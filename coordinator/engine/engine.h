@@ -109,6 +109,10 @@ class Engine {
   // The stream has ended. The worker keeps its lease.
   void CloseSession(SessionId session, const Instant& now);
 
+  // An orderly end: closes every session and ends every wait with UNAVAILABLE (STOPPING), so that
+  // nobody holds up the server. Workers come back to whoever serves next.
+  void EndSessions();
+
   // --- Turns ---
 
   // Expires leases and waits. Call it at least every renewal interval.

@@ -199,6 +199,16 @@ void Engine::CloseSession(SessionId session, const Instant& now) {
   RefreshWorker(*worker, now);
 }
 
+void Engine::EndSessions() {
+  const absl::Status stopping =
+      Unavailable(Reason::kStopping, "the coordinator stops; come back in a moment");
+  for (const SessionId session : sessions_.All()) {
+    sessions_.Close(session);
+    outputs_.closed.push_back({session, stopping});
+  }
+  rendezvous_.DropAll(stopping);
+}
+
 void Engine::Tick(const Instant& now) {
   if (!fatal_.ok()) return;
   for (const WorkerName& worker : leases_.Expired(now.steady)) {

@@ -191,6 +191,12 @@ void Rendezvous::Tick(absl::Duration now) {
   }
 }
 
+void Rendezvous::DropAll(const absl::Status& status) {
+  for (const auto& [attempt, store] : std::exchange(stores_, {})) {
+    for (const Waiter& waiter : store.waiters) waiter.done(status);
+  }
+}
+
 void Rendezvous::Drop(const AttemptName& attempt) {
   const auto found = stores_.find(attempt);
   if (found == stores_.end()) return;

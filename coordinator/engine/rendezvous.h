@@ -50,6 +50,9 @@ class Rendezvous {
   // Forgets the store of an attempt.
   void Drop(const AttemptName& attempt);
 
+  // Forgets all stores; what waits ends with `status`.
+  void DropAll(const absl::Status& status);
+
   size_t size() const { return stores_.size(); }
 
  private:

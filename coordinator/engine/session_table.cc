@@ -20,6 +20,12 @@ void SessionTable::Close(SessionId session) {
   sessions_.erase(found);
 }
 
+std::vector<SessionId> SessionTable::All() const {
+  std::vector<SessionId> all;
+  for (const auto& [session, entry] : sessions_) all.push_back(session);
+  return all;
+}
+
 std::optional<WorkerName> SessionTable::WorkerOf(SessionId session) const {
   const auto found = sessions_.find(session);
   if (found == sessions_.end()) return std::nullopt;

@@ -4,6 +4,7 @@
 #include <cstdint>
 #include <optional>
 #include <utility>
+#include <vector>
 
 #include "absl/container/btree_map.h"
 #include "absl/container/btree_set.h"
@@ -47,6 +48,8 @@ class SessionTable {
   // Forgets an attempt that has ended.
   void Drop(const AttemptName& attempt);
 
+  // All that are open, in order.
+  std::vector<SessionId> All() const;
   size_t size() const { return sessions_.size(); }
 
  private:

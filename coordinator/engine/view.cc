@@ -41,7 +41,8 @@ std::vector<QueuedTrials> Queue(const ClusterState& state, absl::Time now) {
     waiting.running = experiment.trials_by_state[v1::Trial::STATE_RUNNING];
     waiting.running_max = RunningTrialsMax(spec);
     for (const int64_t trial : experiment.queued) {
-      if (NotBefore(experiment.trials.at(trial).record) <= now) waiting.trials.push_back(trial);
+      const absl::Duration delay = DelayOf(experiment.trials.at(trial).record, now);
+      if (delay == absl::ZeroDuration()) waiting.trials.push_back(trial);
     }
   }
   return queue;

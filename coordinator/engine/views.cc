@@ -6,6 +6,7 @@
 #include <utility>
 
 #include "absl/strings/str_cat.h"
+#include "absl/types/span.h"
 #include "common/status_macros.h"
 #include "common/text.h"
 #include "coordinator/search/searcher.h"
@@ -13,7 +14,6 @@
 #include "coordinator/state/proto_time.h"
 #include "coordinator/state/retention.h"
 #include "coordinator/state/trial_record.h"
-#include "plan/curriculum/forecast.h"
 #include "plan/recipe/resolve.h"
 #include "plan/recipe/validate.h"
 
@@ -21,6 +21,9 @@ namespace cvtrain::coordinator {
 namespace {
 
 constexpr size_t kPreviewTrialsMax = 100;
+// Of one trial in one answer, which must stay below limits::kMessageSizeBytesMax.
+constexpr int kAttemptsShownMax = 200;
+constexpr int kEvaluationsShownMax = 1'000;
 
 v1::EvaluationResult ToProto(const storage::v1::Evaluation& evaluation) {
   v1::EvaluationResult result;
@@ -69,6 +72,27 @@ v1::Progress JournaledProgress(const storage::v1::TrialRecord& record) {
   return progress;
 }
 
+// The last `count` of `all`, oldest first.
+template <typename T>
+absl::Span<const T* const> Newest(const google::protobuf::RepeatedPtrField<T>& all, int count) {
+  const absl::Span<const T* const> span(all.data(), static_cast<size_t>(all.size()));
+  return span.last(std::min(span.size(), static_cast<size_t>(count)));
+}
+
+absl::StatusOr<StagesToPlan> ToPlan(const View& view, v1::Recipe recipe,
+                                    const v1::ExperimentSpec& spec) {
+  StagesToPlan stages;
+  stages.facts.logical_ranks = spec.resources().logical_ranks();
+  if (recipe.task() != v1::Recipe::TASK_SYNTHETIC) {
+    CVT_ASSIGN_OR_RETURN(const v1::DatasetVersion* version,
+                         view.state().FindDatasetVersion(DatasetVersionName(
+                             DatasetName(recipe.dataset().name()), recipe.dataset().version())));
+    stages.facts.images = plan::TrainImages(recipe, FactsOf(*version));
+  }
+  stages.recipe = std::move(recipe);
+  return stages;
+}
+
 void SetObjectives(const ClusterState::Experiment& experiment, const ClusterState::Trial& trial,
                    v1::Trial& proto) {
   proto.set_ranked(trial.IsRanked());
@@ -115,7 +139,7 @@ v1::Experiment ToProto(const ClusterState::Experiment& experiment) {
 WaitExplainer::WaitExplainer(const View& view) : view_(view) {}
 
 std::string WaitExplainer::Explain(const ClusterState::Trial& trial) {
-  const absl::Duration delay = NotBefore(trial.record) - view_.now().wall;
+  const absl::Duration delay = DelayOf(trial.record, view_.now().wall);
   if (delay > absl::ZeroDuration()) {
     return absl::StrCat("waiting ", FormatDuration(absl::Ceil(delay, absl::Seconds(1))),
                         " before the next attempt");
@@ -169,11 +193,12 @@ v1::Trial ToProto(const View& view, const ClusterState::Experiment& experiment,
   }
   if (detail == Detail::kFull) {
     *proto.mutable_recipe() = std::move(recipe);
-    for (const storage::v1::AttemptRecord& attempt : record.attempts()) {
-      *proto.add_attempts() = ToProto(AttemptName(trial.name, attempt.number()), attempt);
+    for (const storage::v1::AttemptRecord* attempt : Newest(record.attempts(), kAttemptsShownMax)) {
+      *proto.add_attempts() = ToProto(AttemptName(trial.name, attempt->number()), *attempt);
     }
-    for (const storage::v1::Evaluation& evaluation : record.evaluations()) {
-      *proto.add_evaluations() = ToProto(evaluation);
+    for (const storage::v1::Evaluation* evaluation :
+         Newest(record.evaluations(), kEvaluationsShownMax)) {
+      *proto.add_evaluations() = ToProto(*evaluation);
     }
   } else if (!record.evaluations().empty()) {
     *proto.add_evaluations() = ToProto(*record.evaluations().rbegin());
@@ -286,8 +311,17 @@ v1::Cluster ClusterToProto(const View& view) {
   return cluster;
 }
 
+absl::StatusOr<StagesToPlan> StagesOfTrial(const View& view, const TrialName& name) {
+  CVT_ASSIGN_OR_RETURN(const ClusterState::Trial* trial, view.state().FindTrial(name));
+  CVT_ASSIGN_OR_RETURN(const ClusterState::Experiment* experiment,
+                       view.state().FindExperiment(name.experiment()));
+  v1::Recipe recipe;
+  recipe.ParseFromString(trial->record.recipe());
+  return ToPlan(view, std::move(recipe), experiment->record.spec());
+}
+
 absl::StatusOr<v1::PreviewExperimentResponse> PreviewExperiment(
-    const View& view, const v1::PreviewExperimentRequest& request) {
+    const View& view, const v1::PreviewExperimentRequest& request, StagesToPlan& stages) {
   v1::PreviewExperimentResponse response;
   CVT_ASSIGN_OR_RETURN(v1::ExperimentSpec spec, ResolveSpec(view.state(), request.spec()));
   const std::unique_ptr<Searcher> searcher = MakeSearcher(spec);
@@ -298,18 +332,8 @@ absl::StatusOr<v1::PreviewExperimentResponse> PreviewExperiment(
   }
   response.set_trial_count(static_cast<int32_t>(searcher->TrialTotal().value_or(-1)));
   const Parameters first = advance.created.empty() ? Parameters() : advance.created.front();
-  CVT_ASSIGN_OR_RETURN(const v1::Recipe recipe, plan::ConcreteRecipe(spec, first));
-  plan::TrialFacts facts;
-  facts.logical_ranks = spec.resources().logical_ranks();
-  if (recipe.task() != v1::Recipe::TASK_SYNTHETIC) {
-    CVT_ASSIGN_OR_RETURN(const v1::DatasetVersion* version,
-                         view.state().FindDatasetVersion(DatasetVersionName(
-                             DatasetName(recipe.dataset().name()), recipe.dataset().version())));
-    facts.images = plan::TrainImages(recipe, FactsOf(*version));
-  }
-  CVT_ASSIGN_OR_RETURN(const std::vector<v1::PlannedStage> stages,
-                       plan::PlannedStages(recipe, facts));
-  for (const v1::PlannedStage& stage : stages) *response.add_stages() = stage;
+  CVT_ASSIGN_OR_RETURN(v1::Recipe recipe, plan::ConcreteRecipe(spec, first));
+  CVT_ASSIGN_OR_RETURN(stages, ToPlan(view, std::move(recipe), spec));
   for (const std::string& warning : plan::Warnings(request.spec())) response.add_warnings(warning);
   *response.mutable_spec() = std::move(spec);
   return response;

@@ -15,10 +15,11 @@
 #include "cvtrain/v1/experiment.pb.h"
 #include "cvtrain/v1/trial.pb.h"
 #include "cvtrain/v1/worker.pb.h"
+#include "plan/curriculum/forecast.h"
 
 // State as the wire shows it. Pure functions of a View; thread-compatible.
 //
-// Not filled in here: Trial.stages (plan::PlannedStages of recipe and FactsOf(version)), and of
+// Not filled in here: stages (see StagesToPlan), and of
 // Cluster what only the process knows (start_time, versions, build, protocol range).
 namespace cvtrain::coordinator {
 
@@ -84,9 +85,20 @@ absl::StatusOr<v1::ListDatasetVersionsResponse> ListDatasetVersions(
     const View& view, const PageTokens& tokens, absl::string_view caller,
     const v1::ListDatasetVersionsRequest& request);
 
-// Says what CreateExperiment would do. Errors of ResolveSpec(); EXPERIMENT_EXISTS is not checked.
+// What plan::PlannedStages() needs. Planning costs up to a second for the longest trials, so
+// whoever answers does it after the view is gone, on a thread of its own.
+struct StagesToPlan {
+  v1::Recipe recipe;
+  plan::TrialFacts facts;
+};
+
+// NOT_FOUND (TRIAL_NOT_FOUND).
+absl::StatusOr<StagesToPlan> StagesOfTrial(const View& view, const TrialName& name);
+
+// Says what CreateExperiment would do, but for the stages, which `stages` leads to. Errors of
+// ResolveSpec(); EXPERIMENT_EXISTS is not checked.
 absl::StatusOr<v1::PreviewExperimentResponse> PreviewExperiment(
-    const View& view, const v1::PreviewExperimentRequest& request);
+    const View& view, const v1::PreviewExperimentRequest& request, StagesToPlan& stages);
 
 // From `from_step` on (steps count from 0) the points of `attempt` count, up to the next segment's.
 struct LineageSegment {

@@ -18,15 +18,15 @@ CommitterLoop::~CommitterLoop() {
 
 void CommitterLoop::Run(const StopToken& stop) {
   while (!stop.stop_requested()) {
-    if (committer_.AwaitWork(absl::Seconds(1)) && !Commit()) return;
+    const bool has_work = committer_.AwaitWork(absl::Seconds(1));
+    // A write that failed elsewhere, a flush in the background say, ends the process too.
+    absl::Status status = committer_.health();
+    if (status.ok() && has_work) status = committer_.Commit();
+    if (status.ok()) continue;
+    on_fatal_(status);
+    return;
   }
-  Commit();
-}
-
-bool CommitterLoop::Commit() {
-  const absl::Status status = committer_.Commit();
-  if (!status.ok()) on_fatal_(status);
-  return status.ok();
+  if (const absl::Status status = committer_.Commit(); !status.ok()) on_fatal_(status);
 }
 
 }  // namespace cvtrain::coordinator

@@ -9,18 +9,19 @@
 
 namespace cvtrain::coordinator {
 
-// The thread that makes metrics and logs durable, many in one sync. The
-// destructor commits what was staged. Thread-compatible.
+// The thread that makes metrics and logs durable, many in one sync, and notices
+// within a second when the database cannot write any more. The destructor
+// commits what was staged. Thread-compatible.
 class CommitterLoop {
  public:
   // `committer` must outlive this. `on_fatal` runs once, on this thread, when a
-  // write has failed: its outcome is unknown, and the process must end.
+  // write of the database has failed, whoever made it: its outcome is unknown,
+  // and the process must end.
   CommitterLoop(Committer& committer, std::function<void(const absl::Status&)> on_fatal);
   ~CommitterLoop();
 
  private:
   void Run(const StopToken& stop);
-  bool Commit();
 
   Committer& committer_;
   const std::function<void(const absl::Status&)> on_fatal_;

@@ -27,21 +27,6 @@ constexpr int kLogPageMax = 10'000;
 // Bytes of lines in one answer: below what a message may have.
 constexpr size_t kLogAnswerBytesMax = size_t{2} << 20;
 
-// A handler without a reactor: authenticates, runs, counts.
-template <typename Function>
-grpc::Status Handle(Dispatch& dispatch, grpc::ServerContext* context, Role needed,
-                    const Function& function) {
-  const absl::StatusOr<Caller> caller = Authenticate(*context, needed);
-  return dispatch.Count(caller.ok() ? function(*caller) : caller.status());
-}
-
-// Fills `response` from durable state.
-template <typename Response, typename Function>
-absl::Status FillFromView(Dispatch& dispatch, Response* response, const Function& function) {
-  CVT_ASSIGN_OR_RETURN(*response, dispatch.ReadAndWait<Response>(function));
-  return absl::OkStatus();
-}
-
 // Which attempts' points count.
 absl::StatusOr<std::vector<LineagePart>> LineageOfTrial(Dispatch& dispatch, const TrialName& name) {
   return dispatch.ReadAndWait<std::vector<LineagePart>>(
@@ -54,6 +39,19 @@ absl::StatusOr<std::vector<LineagePart>> LineageOfTrial(Dispatch& dispatch, cons
         }
         return parts;
       });
+}
+
+// FAILED_PRECONDITION (WRONG_STATE) unless the bytes of all shards are here.
+absl::Status CheckArrived(const v1::DatasetVersion& version,
+                          const std::vector<std::string>& arrived) {
+  const std::set<std::string> here(arrived.begin(), arrived.end());
+  for (const v1::Shard& shard : version.shards()) {
+    if (here.contains(shard.digest())) continue;
+    return FailedPrecondition(Reason::kWrongState,
+                              absl::StrCat("shard ", shard.index(), " (", shard.digest(),
+                                           ") has not arrived; upload it first"));
+  }
+  return absl::OkStatus();
 }
 
 // Lowers `to_step` until the points before it fit into one answer, and drops the
@@ -82,7 +80,7 @@ void CutToBudget(std::vector<std::vector<MetricPoint>>& columns, int64_t& to_ste
 grpc::Status MetricService::ListMetrics(grpc::ServerContext* context,
                                         const v1::ListMetricsRequest* request,
                                         v1::ListMetricsResponse* response) {
-  return Handle(dispatch_, context, Role::kViewer, [&](const Caller&) -> absl::Status {
+  return dispatch_.Run(context, Role::kViewer, [&](const Caller&) -> absl::Status {
     CVT_ASSIGN_OR_RETURN(const TrialName trial, TrialName::Parse(request->trial()));
     CVT_RETURN_IF_ERROR(LineageOfTrial(dispatch_, trial).status());
     CVT_ASSIGN_OR_RETURN(const std::vector<std::string> names, store_.ListMetrics(trial));
@@ -94,8 +92,8 @@ grpc::Status MetricService::ListMetrics(grpc::ServerContext* context,
 grpc::Status MetricService::QueryMetrics(grpc::ServerContext* context,
                                          const v1::QueryMetricsRequest* request,
                                          v1::QueryMetricsResponse* response) {
-  return Handle(dispatch_, context, Role::kViewer,
-                [&](const Caller&) { return Query(*request, response); });
+  return dispatch_.Run(context, Role::kViewer,
+                       [&](const Caller&) { return Query(*request, response); });
 }
 
 absl::Status MetricService::Query(const v1::QueryMetricsRequest& request,
@@ -106,10 +104,18 @@ absl::Status MetricService::Query(const v1::QueryMetricsRequest& request,
   }
   CVT_ASSIGN_OR_RETURN(const TrialName trial, TrialName::Parse(request.trial()));
   CVT_ASSIGN_OR_RETURN(const std::vector<LineagePart> lineage, LineageOfTrial(dispatch_, trial));
-  std::vector<std::string> names(request.metrics().begin(), request.metrics().end());
+  const std::set<std::string> asked(request.metrics().begin(), request.metrics().end());
+  std::vector<std::string> names(asked.begin(), asked.end());
+  if (names.size() > limits::kMetricsPerTrialMax) {
+    return LimitExceeded("kMetricsPerTrialMax",
+                         absl::StrCat("metrics: at most ", limits::kMetricsPerTrialMax,
+                                      " names, got ", names.size()));
+  }
   if (names.empty()) {
     CVT_ASSIGN_OR_RETURN(names, store_.ListMetrics(trial));
   }
+  const int points_max =
+      std::min(request.max_points(), static_cast<int>(MetricStore::kPointsPerAnswerMax));
   // All series of an answer end at the same step, so that `next_step` is one.
   int64_t to_step =
       request.to_step() == 0 ? std::numeric_limits<int64_t>::max() : request.to_step();
@@ -120,7 +126,7 @@ absl::Status MetricService::Query(const v1::QueryMetricsRequest& request,
                                                             .lineage = lineage,
                                                             .from_step = request.from_step(),
                                                             .to_step = to_step,
-                                                            .points_max = request.max_points()}));
+                                                            .points_max = points_max}));
     if (answer.next_step != 0) to_step = answer.next_step;
     columns.push_back(std::move(answer.points));
     CutToBudget(columns, to_step);
@@ -145,8 +151,8 @@ absl::Status MetricService::Query(const v1::QueryMetricsRequest& request,
 grpc::Status LogService::ListLogLines(grpc::ServerContext* context,
                                       const v1::ListLogLinesRequest* request,
                                       v1::ListLogLinesResponse* response) {
-  return Handle(dispatch_, context, Role::kViewer,
-                [&](const Caller& caller) { return List(caller, *request, response); });
+  return dispatch_.Run(context, Role::kViewer,
+                       [&](const Caller& caller) { return List(caller, *request, response); });
 }
 
 absl::Status LogService::List(const Caller& caller, const v1::ListLogLinesRequest& request,
@@ -203,18 +209,17 @@ absl::Status LogService::List(const Caller& caller, const v1::ListLogLinesReques
 grpc::Status CheckpointService::GetCheckpoint(grpc::ServerContext* context,
                                               const v1::GetCheckpointRequest* request,
                                               v1::GetCheckpointResponse* response) {
-  return Handle(dispatch_, context, Role::kViewer, [&](const Caller&) {
-    return FillFromView(dispatch_, response, [&](const View& view) {
-      return coordinator::GetCheckpoint(view, *request);
-    });
+  return dispatch_.Run(context, Role::kViewer, [&](const Caller&) {
+    return dispatch_.Fill(
+        response, [&](const View& view) { return coordinator::GetCheckpoint(view, *request); });
   });
 }
 
 grpc::Status CheckpointService::ListCheckpoints(grpc::ServerContext* context,
                                                 const v1::ListCheckpointsRequest* request,
                                                 v1::ListCheckpointsResponse* response) {
-  return Handle(dispatch_, context, Role::kViewer, [&](const Caller& caller) {
-    return FillFromView(dispatch_, response, [&](const View& view) {
+  return dispatch_.Run(context, Role::kViewer, [&](const Caller& caller) {
+    return dispatch_.Fill(response, [&](const View& view) {
       return coordinator::ListCheckpoints(view, tokens_, caller.identity, *request);
     });
   });
@@ -224,9 +229,8 @@ absl::StatusOr<v1::Checkpoint> CheckpointService::Find(const std::string& name) 
   v1::GetCheckpointRequest request;
   request.set_name(name);
   v1::GetCheckpointResponse response;
-  CVT_RETURN_IF_ERROR(FillFromView(dispatch_, &response, [&](const View& view) {
-    return coordinator::GetCheckpoint(view, request);
-  }));
+  CVT_RETURN_IF_ERROR(dispatch_.Fill(
+      &response, [&](const View& view) { return coordinator::GetCheckpoint(view, request); }));
   return response.checkpoint();
 }
 
@@ -266,14 +270,14 @@ absl::Status CheckpointService::Verify(const std::string& name,
 grpc::Status CheckpointService::VerifyCheckpoint(grpc::ServerContext* context,
                                                  const v1::VerifyCheckpointRequest* request,
                                                  v1::VerifyCheckpointResponse* response) {
-  return Handle(dispatch_, context, Role::kViewer,
-                [&](const Caller&) { return Verify(request->name(), response); });
+  return dispatch_.Run(context, Role::kViewer,
+                       [&](const Caller&) { return Verify(request->name(), response); });
 }
 
 grpc::Status CheckpointService::DownloadCheckpoint(
     grpc::ServerContext* context, const v1::DownloadCheckpointRequest* request,
     grpc::ServerWriter<v1::DownloadCheckpointResponse>* writer) {
-  return Handle(dispatch_, context, Role::kViewer, [&](const Caller&) -> absl::Status {
+  return dispatch_.Run(context, Role::kViewer, [&](const Caller&) -> absl::Status {
     CVT_RETURN_IF_ERROR(Find(request->name()).status());
     return SendCheckpoint(store_, request->name(), request->offset(),
                           [writer](const CheckpointChunk& chunk) {
@@ -290,8 +294,8 @@ grpc::Status CheckpointService::DownloadCheckpoint(
 grpc::Status DatasetService::BeginDatasetVersion(grpc::ServerContext* context,
                                                  const v1::BeginDatasetVersionRequest* request,
                                                  v1::BeginDatasetVersionResponse* response) {
-  return Handle(dispatch_, context, Role::kSubmitter,
-                [&](const Caller&) { return Begin(*request, response); });
+  return dispatch_.Run(context, Role::kSubmitter,
+                       [&](const Caller&) { return Begin(*request, response); });
 }
 
 absl::Status DatasetService::Begin(const v1::BeginDatasetVersionRequest& request,
@@ -307,8 +311,7 @@ absl::Status DatasetService::Begin(const v1::BeginDatasetVersionRequest& request
 grpc::Status DatasetService::UploadShard(grpc::ServerContext* context,
                                          grpc::ServerReader<v1::UploadShardRequest>* reader,
                                          v1::UploadShardResponse*) {
-  return Handle(dispatch_, context, Role::kSubmitter,
-                [&](const Caller&) { return Upload(reader); });
+  return dispatch_.Run(context, Role::kSubmitter, [&](const Caller&) { return Upload(reader); });
 }
 
 absl::Status DatasetService::Upload(grpc::ServerReader<v1::UploadShardRequest>* reader) {
@@ -331,24 +334,17 @@ absl::Status DatasetService::Upload(grpc::ServerReader<v1::UploadShardRequest>* 
 grpc::Status DatasetService::CommitDatasetVersion(grpc::ServerContext* context,
                                                   const v1::CommitDatasetVersionRequest* request,
                                                   v1::CommitDatasetVersionResponse* response) {
-  return Handle(dispatch_, context, Role::kSubmitter,
-                [&](const Caller& caller) { return Commit(caller, *request, response); });
+  return dispatch_.Run(context, Role::kSubmitter,
+                       [&](const Caller& caller) { return Commit(caller, *request, response); });
 }
 
 absl::Status DatasetService::Commit(const Caller& caller,
                                     const v1::CommitDatasetVersionRequest& request,
                                     v1::CommitDatasetVersionResponse* response) {
   CVT_RETURN_IF_ERROR(Dispatch::CheckRequestId(request.request_id()));
+  CVT_RETURN_IF_ERROR(dispatch_.CheckSpace());
   CVT_ASSIGN_OR_RETURN(const Uuid id, Uuid::Parse(request.request_id()));
   CVT_ASSIGN_OR_RETURN(const std::vector<std::string> arrived, store_.Arrived(id));
-  const std::set<std::string> here(arrived.begin(), arrived.end());
-  for (const v1::Shard& shard : request.version().shards()) {
-    if (!here.contains(shard.digest())) {
-      return FailedPrecondition(Reason::kWrongState,
-                                absl::StrCat("shard ", shard.index(), " (", shard.digest(),
-                                             ") has not arrived; upload it first"));
-    }
-  }
   const auto reply = [&](const View& view, const Answer& answer) {
     const auto name = DatasetVersionName::Parse(answer.resource);
     if (!name.ok()) return;
@@ -358,7 +354,11 @@ absl::Status DatasetService::Commit(const Caller& caller,
   return dispatch_
       .CommitAndWait(
           caller,
-          [&](const ClusterState& state, absl::Time now) {
+          {.id = request.request_id(),
+           .fingerprint = Fingerprint("CommitDatasetVersion", caller, request)},
+          [&](const ClusterState& state, absl::Time now) -> Decision {
+            // Not for a repetition: what it names may be long gone from the list of arrivals.
+            CVT_RETURN_IF_ERROR(CheckArrived(request.version(), arrived));
             return DecideCommitDataset(state, request, now);
           },
           reply)
@@ -368,17 +368,17 @@ absl::Status DatasetService::Commit(const Caller& caller,
 grpc::Status DatasetService::GetDataset(grpc::ServerContext* context,
                                         const v1::GetDatasetRequest* request,
                                         v1::GetDatasetResponse* response) {
-  return Handle(dispatch_, context, Role::kViewer, [&](const Caller&) {
-    return FillFromView(dispatch_, response,
-                        [&](const View& view) { return coordinator::GetDataset(view, *request); });
+  return dispatch_.Run(context, Role::kViewer, [&](const Caller&) {
+    return dispatch_.Fill(
+        response, [&](const View& view) { return coordinator::GetDataset(view, *request); });
   });
 }
 
 grpc::Status DatasetService::ListDatasets(grpc::ServerContext* context,
                                           const v1::ListDatasetsRequest* request,
                                           v1::ListDatasetsResponse* response) {
-  return Handle(dispatch_, context, Role::kViewer, [&](const Caller& caller) {
-    return FillFromView(dispatch_, response, [&](const View& view) {
+  return dispatch_.Run(context, Role::kViewer, [&](const Caller& caller) {
+    return dispatch_.Fill(response, [&](const View& view) {
       return coordinator::ListDatasets(view, tokens_, caller.identity, *request);
     });
   });
@@ -387,8 +387,8 @@ grpc::Status DatasetService::ListDatasets(grpc::ServerContext* context,
 grpc::Status DatasetService::ListDatasetVersions(grpc::ServerContext* context,
                                                  const v1::ListDatasetVersionsRequest* request,
                                                  v1::ListDatasetVersionsResponse* response) {
-  return Handle(dispatch_, context, Role::kViewer, [&](const Caller& caller) {
-    return FillFromView(dispatch_, response, [&](const View& view) {
+  return dispatch_.Run(context, Role::kViewer, [&](const Caller& caller) {
+    return dispatch_.Fill(response, [&](const View& view) {
       return coordinator::ListDatasetVersions(view, tokens_, caller.identity, *request);
     });
   });
@@ -397,10 +397,9 @@ grpc::Status DatasetService::ListDatasetVersions(grpc::ServerContext* context,
 grpc::Status DatasetService::GetDatasetVersion(grpc::ServerContext* context,
                                                const v1::GetDatasetVersionRequest* request,
                                                v1::GetDatasetVersionResponse* response) {
-  return Handle(dispatch_, context, Role::kViewer, [&](const Caller&) {
-    return FillFromView(dispatch_, response, [&](const View& view) {
-      return coordinator::GetDatasetVersion(view, *request);
-    });
+  return dispatch_.Run(context, Role::kViewer, [&](const Caller&) {
+    return dispatch_.Fill(
+        response, [&](const View& view) { return coordinator::GetDatasetVersion(view, *request); });
   });
 }
 

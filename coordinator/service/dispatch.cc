@@ -1,12 +1,21 @@
 #include "coordinator/service/dispatch.h"
 
 #include "absl/strings/str_cat.h"
+#include "common/text.h"
 #include "common/uuid.h"
 
 namespace cvtrain::coordinator {
+namespace {
 
-Dispatch::Dispatch(EngineLoop& loop, TelemetryRegistry& telemetry)
+// Of a value from outside, in an answer.
+constexpr size_t kShownSizeBytesMax = 64;
+
+}  // namespace
+
+Dispatch::Dispatch(EngineLoop& loop, TelemetryRegistry& telemetry,
+                   std::function<absl::Status()> check_space)
     : loop_(loop),
+      check_space_(std::move(check_space)),
       calls_(telemetry,
              {.name = "cvtrain_coordinator_calls_total", .help = "Finished calls by outcome."},
              "code",
@@ -28,7 +37,7 @@ absl::Status Dispatch::CheckRequestId(absl::string_view request_id) {
   return FieldViolations({{.field = "request_id",
                            .rule = "must be a UUID, made anew for each mutation and kept over its "
                                    "repetitions",
-                           .value = std::string(request_id)}});
+                           .value = SafeText(request_id, kShownSizeBytesMax)}});
 }
 
 absl::Status Dispatch::PostRead(std::function<void(const absl::StatusOr<View>& view)> read) {
@@ -38,13 +47,13 @@ absl::Status Dispatch::PostRead(std::function<void(const absl::StatusOr<View>& v
 }
 
 absl::StatusOr<Answer> Dispatch::CommitAndWait(
-    const Caller& caller, DecideFunction decide,
+    const Caller& caller, const RequestKey& key, DecideFunction decide,
     const std::function<void(const View& view, const Answer& answer)>& reply) {
   absl::StatusOr<Answer> result = absl::UnknownError("not run");
   absl::Notification done;
   Command command = {.caller = caller,
-                     .request_id = {},
-                     .fingerprint = {},
+                     .request_id = key.id,
+                     .fingerprint = key.fingerprint,
                      .decide = std::move(decide),
                      .done = [&](const View& view, const absl::StatusOr<Answer>& answer) {
                        result = answer;

@@ -33,7 +33,19 @@ namespace cvtrain::coordinator {
 // Thread-safe.
 class Dispatch {
  public:
-  Dispatch(EngineLoop& loop, TelemetryRegistry& telemetry);
+  // Whether a user's mutation may take what is kept free on a disk that fills up. Those that end
+  // work may: they make room.
+  enum class Reserve { kKeep, kMayUse };
+
+  // Tells a repetition from another request. Empty for what is safe to repeat by itself.
+  struct RequestKey {
+    std::string id;
+    std::string fingerprint;
+  };
+
+  // `check_space` returns RESOURCE_EXHAUSTED (DISK_FULL) while only the reserve is left.
+  Dispatch(EngineLoop& loop, TelemetryRegistry& telemetry,
+           std::function<absl::Status()> check_space);
 
   // Finishes `reactor`, and counts the outcome.
   void Finish(grpc::ServerUnaryReactor* reactor, const absl::Status& status);
@@ -58,23 +70,26 @@ class Dispatch {
     }
     FinishIfRefused(reactor, PostRead([this, reactor, response, caller = *caller,
                                        read = std::move(read)](const absl::StatusOr<View>& view) {
-                      Finish(reactor, Fill(view, response, [&](const View& durable) {
+                      Finish(reactor, FillFrom(view, response, [&](const View& durable) {
                                return read(durable, caller);
                              }));
                     }));
     return reactor;
   }
 
-  // A mutation of a user: `request` has a request_id.
+  // A mutation of a user: `request` has a request_id. While the disk is full it is refused, so that
+  // what runs can go on, unless it may use the reserve.
   template <typename Request, typename Response>
   grpc::ServerUnaryReactor* Commit(grpc::CallbackServerContext* context, Role needed,
                                    absl::string_view method, const Request& request,
                                    Response* response, DecideFunction decide,
-                                   ReplyFunction<Response> reply) {
+                                   ReplyFunction<Response> reply,
+                                   Reserve reserve = Reserve::kKeep) {
     grpc::ServerUnaryReactor* reactor = context->DefaultReactor();
     const absl::StatusOr<Caller> caller = Authenticate(*context, needed);
     absl::Status status = caller.status();
     if (status.ok()) status = CheckRequestId(request.request_id());
+    if (status.ok() && reserve == Reserve::kKeep) status = check_space_();
     if (!status.ok()) {
       Finish(reactor, status);
       return reactor;
@@ -110,6 +125,21 @@ class Dispatch {
     return reactor;
   }
 
+  // A handler without a reactor: authenticates, runs `function`, which gets the caller and returns
+  // a status, and counts the outcome.
+  template <typename Function>
+  grpc::Status Run(grpc::ServerContext* context, Role needed, const Function& function) {
+    const absl::StatusOr<Caller> caller = Authenticate(*context, needed);
+    return Count(caller.ok() ? function(*caller) : caller.status());
+  }
+
+  // Fills `response` with what `read` makes of the durable state, and waits for it.
+  template <typename Response, typename Function>
+  absl::Status Fill(Response* response, const Function& read) {
+    CVT_ASSIGN_OR_RETURN(*response, ReadAndWait<Response>(read));
+    return absl::OkStatus();
+  }
+
   // Runs `read` on the loop's thread and waits for it.
   template <typename Result>
   absl::StatusOr<Result> ReadAndWait(
@@ -130,8 +160,10 @@ class Dispatch {
 
   // Commits and waits until it is durable. `reply` may be null.
   absl::StatusOr<Answer> CommitAndWait(
-      const Caller& caller, DecideFunction decide,
+      const Caller& caller, const RequestKey& key, DecideFunction decide,
       const std::function<void(const View& view, const Answer& answer)>& reply = nullptr);
+
+  absl::Status CheckSpace() const { return check_space_(); }
 
   EngineLoop& loop() { return loop_; }
 
@@ -148,8 +180,8 @@ class Dispatch {
   }
 
   template <typename Response, typename Function>
-  static absl::Status Fill(const absl::StatusOr<View>& view, Response* response,
-                           const Function& function) {
+  static absl::Status FillFrom(const absl::StatusOr<View>& view, Response* response,
+                               const Function& function) {
     if (!view.ok()) return view.status();
     absl::StatusOr<Response> result = function(*view);
     if (result.ok()) *response = *std::move(result);
@@ -165,8 +197,8 @@ class Dispatch {
         Finish(reactor, answer.status());
         return;
       }
-      Finish(reactor, Fill(absl::StatusOr<View>(view), response,
-                           [&](const View& durable) { return reply(durable, *answer); }));
+      Finish(reactor, FillFrom(absl::StatusOr<View>(view), response,
+                               [&](const View& durable) { return reply(durable, *answer); }));
     };
     FinishIfRefused(reactor, loop_.Post([command = std::move(command)](Engine& engine,
                                                                        const Instant& now) mutable {
@@ -175,6 +207,7 @@ class Dispatch {
   }
 
   EngineLoop& loop_;
+  const std::function<absl::Status()> check_space_;
   CounterSet calls_;  // by status code
 };
 

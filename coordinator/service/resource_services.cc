@@ -1,7 +1,8 @@
 #include "coordinator/service/resource_services.h"
 
-#include <google/protobuf/repeated_ptr_field.h>
+#include <vector>
 
+#include "common/ids.h"
 #include "coordinator/engine/views.h"
 #include "coordinator/state/decide_experiment.h"
 #include "coordinator/state/proto_time.h"
@@ -11,34 +12,13 @@
 namespace cvtrain::coordinator {
 namespace {
 
-// Images that a trial of `recipe` trains on; 0 without a data set.
-int64_t TrainingImages(const View& view, const v1::Recipe& recipe) {
-  const DatasetVersionName name(DatasetName(recipe.dataset().name()), recipe.dataset().version());
-  const auto version = view.state().FindDatasetVersion(name);
-  if (!version.ok()) return 0;
-  for (const v1::Split& split : (*version)->splits()) {
-    if (split.name() == recipe.dataset().train_split()) return split.images();
-  }
-  return 0;
-}
-
-// With the stages, which a view leaves to whoever has the time: milliseconds
-// for the longest trials.
-absl::StatusOr<v1::GetTrialResponse> GetTrialWithStages(const View& view,
-                                                        const v1::GetTrialRequest& request) {
-  CVT_ASSIGN_OR_RETURN(v1::GetTrialResponse response, GetTrial(view, request));
-  CVT_ASSIGN_OR_RETURN(const TrialName name, TrialName::Parse(request.name()));
-  CVT_ASSIGN_OR_RETURN(const ClusterState::Experiment* experiment,
-                       view.state().FindExperiment(name.experiment()));
-  v1::Trial& trial = *response.mutable_trial();
-  CVT_ASSIGN_OR_RETURN(
-      const std::vector<v1::PlannedStage> stages,
-      plan::PlannedStages(
-          trial.recipe(),
-          {.images = TrainingImages(view, trial.recipe()),
-           .logical_ranks = experiment->record.spec().resources().logical_ranks()}));
-  *trial.mutable_stages() = {stages.begin(), stages.end()};
-  return response;
+// Plans what a view has left: see StagesToPlan.
+template <typename Stages>
+absl::Status PlanStages(const StagesToPlan& to_plan, Stages& stages) {
+  CVT_ASSIGN_OR_RETURN(const std::vector<v1::PlannedStage> planned,
+                       plan::PlannedStages(to_plan.recipe, to_plan.facts));
+  stages = {planned.begin(), planned.end()};
+  return absl::OkStatus();
 }
 
 }  // namespace
@@ -63,13 +43,16 @@ grpc::ServerUnaryReactor* ExperimentService::CreateExperiment(
       });
 }
 
-grpc::ServerUnaryReactor* ExperimentService::PreviewExperiment(
-    grpc::CallbackServerContext* context, const v1::PreviewExperimentRequest* request,
-    v1::PreviewExperimentResponse* response) {
-  return dispatch_.Read<v1::PreviewExperimentResponse>(
-      context, Role::kViewer, response, [request](const View& view, const Caller&) {
-        return coordinator::PreviewExperiment(view, *request);
-      });
+grpc::Status ExperimentService::PreviewExperiment(grpc::ServerContext* context,
+                                                  const v1::PreviewExperimentRequest* request,
+                                                  v1::PreviewExperimentResponse* response) {
+  return dispatch_.Run(context, Role::kViewer, [&](const Caller&) -> absl::Status {
+    StagesToPlan to_plan;
+    CVT_RETURN_IF_ERROR(dispatch_.Fill(response, [&](const View& view) {
+      return coordinator::PreviewExperiment(view, *request, to_plan);
+    }));
+    return PlanStages(to_plan, *response->mutable_stages());
+  });
 }
 
 grpc::ServerUnaryReactor* ExperimentService::GetExperiment(grpc::CallbackServerContext* context,
@@ -105,17 +88,25 @@ grpc::ServerUnaryReactor* ExperimentService::CancelExperiment(
         v1::CancelExperimentResponse reply;
         *reply.mutable_experiment() = std::move(*found.mutable_experiment());
         return reply;
-      });
+      },
+      Dispatch::Reserve::kMayUse);
 }
 
 // --- Trials ---------------------------------------------------------------------
 
-grpc::ServerUnaryReactor* TrialService::GetTrial(grpc::CallbackServerContext* context,
-                                                 const v1::GetTrialRequest* request,
-                                                 v1::GetTrialResponse* response) {
-  return dispatch_.Read<v1::GetTrialResponse>(
-      context, Role::kViewer, response,
-      [request](const View& view, const Caller&) { return GetTrialWithStages(view, *request); });
+grpc::Status TrialService::GetTrial(grpc::ServerContext* context,
+                                    const v1::GetTrialRequest* request,
+                                    v1::GetTrialResponse* response) {
+  return dispatch_.Run(context, Role::kViewer, [&](const Caller&) -> absl::Status {
+    CVT_ASSIGN_OR_RETURN(const TrialName name, TrialName::Parse(request->name()));
+    StagesToPlan to_plan;
+    CVT_RETURN_IF_ERROR(
+        dispatch_.Fill(response, [&](const View& view) -> absl::StatusOr<v1::GetTrialResponse> {
+          CVT_ASSIGN_OR_RETURN(to_plan, StagesOfTrial(view, name));
+          return coordinator::GetTrial(view, *request);
+        }));
+    return PlanStages(to_plan, *response->mutable_trial()->mutable_stages());
+  });
 }
 
 grpc::ServerUnaryReactor* TrialService::ListTrials(grpc::CallbackServerContext* context,
@@ -138,11 +129,12 @@ grpc::ServerUnaryReactor* TrialService::CancelTrial(grpc::CallbackServerContext*
       [request](const View& view, const Answer&) -> absl::StatusOr<v1::CancelTrialResponse> {
         v1::GetTrialRequest get;
         get.set_name(request->name());
-        CVT_ASSIGN_OR_RETURN(auto found, GetTrialWithStages(view, get));
+        CVT_ASSIGN_OR_RETURN(auto found, coordinator::GetTrial(view, get));
         v1::CancelTrialResponse reply;
         *reply.mutable_trial() = std::move(*found.mutable_trial());
         return reply;
-      });
+      },
+      Dispatch::Reserve::kMayUse);
 }
 
 // --- Workers and the cluster -----------------------------------------------------

@@ -11,11 +11,21 @@
 #include "cvtrain/v1/trial.grpc.pb.h"
 #include "cvtrain/v1/worker.grpc.pb.h"
 
-// Services that only read or change the engine's state: no handler holds a
-// thread. What each method does is said in the protos. Thread-safe.
+// Services that only read or change the engine's state. What each method does is
+// said in the protos. Thread-safe.
 namespace cvtrain::coordinator {
 
-class ExperimentService : public v1::ExperimentService::CallbackService {
+// Methods that hold no thread while they wait, and those (the base's) that plan
+// the stages of a trial on the thread that they have.
+using ExperimentServiceBase = v1::ExperimentService::WithCallbackMethod_CreateExperiment<
+    v1::ExperimentService::WithCallbackMethod_GetExperiment<
+        v1::ExperimentService::WithCallbackMethod_ListExperiments<
+            v1::ExperimentService::WithCallbackMethod_CancelExperiment<
+                v1::ExperimentService::Service>>>>;
+using TrialServiceBase = v1::TrialService::WithCallbackMethod_ListTrials<
+    v1::TrialService::WithCallbackMethod_CancelTrial<v1::TrialService::Service>>;
+
+class ExperimentService : public ExperimentServiceBase {
  public:
   ExperimentService(Dispatch& dispatch, const PageTokens& tokens, std::string program_version)
       : dispatch_(dispatch), tokens_(tokens), program_version_(std::move(program_version)) {}
@@ -23,9 +33,9 @@ class ExperimentService : public v1::ExperimentService::CallbackService {
   grpc::ServerUnaryReactor* CreateExperiment(grpc::CallbackServerContext* context,
                                              const v1::CreateExperimentRequest* request,
                                              v1::CreateExperimentResponse* response) override;
-  grpc::ServerUnaryReactor* PreviewExperiment(grpc::CallbackServerContext* context,
-                                              const v1::PreviewExperimentRequest* request,
-                                              v1::PreviewExperimentResponse* response) override;
+  grpc::Status PreviewExperiment(grpc::ServerContext* context,
+                                 const v1::PreviewExperimentRequest* request,
+                                 v1::PreviewExperimentResponse* response) override;
   grpc::ServerUnaryReactor* GetExperiment(grpc::CallbackServerContext* context,
                                           const v1::GetExperimentRequest* request,
                                           v1::GetExperimentResponse* response) override;
@@ -42,14 +52,13 @@ class ExperimentService : public v1::ExperimentService::CallbackService {
   const std::string program_version_;
 };
 
-class TrialService : public v1::TrialService::CallbackService {
+class TrialService : public TrialServiceBase {
  public:
   TrialService(Dispatch& dispatch, const PageTokens& tokens)
       : dispatch_(dispatch), tokens_(tokens) {}
 
-  grpc::ServerUnaryReactor* GetTrial(grpc::CallbackServerContext* context,
-                                     const v1::GetTrialRequest* request,
-                                     v1::GetTrialResponse* response) override;
+  grpc::Status GetTrial(grpc::ServerContext* context, const v1::GetTrialRequest* request,
+                        v1::GetTrialResponse* response) override;
   grpc::ServerUnaryReactor* ListTrials(grpc::CallbackServerContext* context,
                                        const v1::ListTrialsRequest* request,
                                        v1::ListTrialsResponse* response) override;

@@ -39,6 +39,8 @@ namespace {
 constexpr int kPageTokenKeyBytes = 32;
 // Of gRPC's synchronous pool: bulk transfers and reads of stored data.
 constexpr int kPollersMax = 8;
+// That bulk calls may hold at once; more are refused with RESOURCE_EXHAUSTED.
+constexpr int kThreadsMax = 256;
 
 // A key that survives restarts, so that a client that follows a log can go on.
 absl::StatusOr<std::string> PageTokenKey(const ServerOptions& options, FileSystem& files,
@@ -57,6 +59,9 @@ absl::StatusOr<std::unique_ptr<FileLock>> ClaimSocket(const std::string& address
                                                       FileSystem& files) {
   const std::string path(absl::StripPrefix(address, "unix:"));
   absl::StatusOr<std::unique_ptr<FileLock>> lock = files.LockFile(path + ".lock");
+  if (!lock.ok() && !absl::IsFailedPrecondition(lock.status())) {
+    return Annotate(lock.status(), "listening at socket", path);
+  }
   if (!lock.ok()) {
     return FailedPrecondition(Reason::kSocketBusy,
                               absl::StrCat("socket ", path, " is in use: ", lock.status().message(),
@@ -73,6 +78,9 @@ class RunningServer : public Server {
 
   ~RunningServer() override {
     if (grpc_ != nullptr) {
+      // Else the control streams of workers would use up all of the grace.
+      loop_->Post([](Engine& engine, const Instant&) { engine.EndSessions(); })
+          .IgnoreError();  // too much waits: the grace ends them
       grpc_->Shutdown(DeadlineAfter(options_.stop_grace));
       grpc_->Wait();
     }
@@ -97,8 +105,10 @@ class RunningServer : public Server {
 
  private:
   absl::Status OpenStorage(FileSystem& files, Random& random, TelemetryRegistry& telemetry) {
-    CVT_ASSIGN_OR_RETURN(database_, Database::Open({.directory = options_.state_dir}, files, clock_,
-                                                   random, telemetry));
+    CVT_ASSIGN_OR_RETURN(database_,
+                         Database::Open({.directory = options_.state_dir,
+                                         .space_reserved_bytes = options_.disk_reserve_bytes},
+                                        files, clock_, random, telemetry));
     CVT_ASSIGN_OR_RETURN(journal_, DatabaseJournal::Open(*database_));
     CVT_ASSIGN_OR_RETURN(
         checkpoints_,
@@ -148,7 +158,8 @@ class RunningServer : public Server {
 
   void MakeServices(TelemetryRegistry& telemetry) {
     const BuildInfo& build = GetBuildInfo();
-    dispatch_ = std::make_unique<Dispatch>(*loop_, telemetry);
+    dispatch_ =
+        std::make_unique<Dispatch>(*loop_, telemetry, [this] { return database_->CheckSpace(); });
     services_.push_back(std::make_unique<ExperimentService>(*dispatch_, *tokens_, build.version));
     services_.push_back(std::make_unique<TrialService>(*dispatch_, *tokens_));
     services_.push_back(std::make_unique<WorkerService>(*dispatch_, *tokens_));
@@ -175,6 +186,8 @@ class RunningServer : public Server {
     builder.AddListeningPort(options_.listen, credentials, &port);
     builder.SetMaxReceiveMessageSize(static_cast<int>(limits::kMessageSizeBytesMax));
     builder.SetSyncServerOption(grpc::ServerBuilder::MAX_POLLERS, kPollersMax);
+    grpc::ResourceQuota quota("coordinator");
+    builder.SetResourceQuota(quota.SetMaxThreads(kThreadsMax));
     builder.AddChannelArgument(GRPC_ARG_MAX_CONCURRENT_STREAMS, limits::kStreamsPerConnectionMax);
     builder.AddChannelArgument(GRPC_ARG_MAX_METADATA_SIZE,
                                static_cast<int>(limits::kMetadataSizeBytesMax));
@@ -228,6 +241,7 @@ absl::Status Validate(const ServerOptions& options) {
   }
   if (options.checkpoint_quota_bytes <= 0)
     problems.push_back("--checkpoint-quota: must be positive");
+  if (options.disk_reserve_bytes <= 0) problems.push_back("--disk-reserve: must be positive");
   if (options.orphan_limit <= absl::ZeroDuration())
     problems.push_back("--orphan-limit: must be positive");
   if (problems.empty()) return absl::OkStatus();

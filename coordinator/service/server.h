@@ -27,6 +27,9 @@ struct ServerOptions {
   std::string state_dir;
   // Bytes of all checkpoints together.
   int64_t checkpoint_quota_bytes = int64_t{256} << 30;
+  // Free space on the disk of `state_dir` below which metrics, logs, checkpoints, shards and users'
+  // mutations are refused, so that what was decided can still be journaled.
+  int64_t disk_reserve_bytes = int64_t{64} << 20;
   // How long workers go on computing without us.
   absl::Duration orphan_limit = absl::Minutes(10);
   // After SIGTERM, how long calls may take to end.

@@ -8,6 +8,7 @@
 #include "common/errors.h"
 #include "common/ids.h"
 #include "common/limits.h"
+#include "common/log.h"
 #include "coordinator/service/bulk.h"
 #include "coordinator/service/session_stream.h"
 #include "coordinator/state/decide_attempt.h"
@@ -199,15 +200,38 @@ absl::Status SessionService::Upload(const Caller& caller,
                           })
                           .status());
   CVT_RETURN_IF_ERROR(StoreCheckpoint(header, reader));
-  CVT_ASSIGN_OR_RETURN(
-      const Answer answer,
-      dispatch_.CommitAndWait(caller, [&header](const ClusterState& state, absl::Time now) {
+  const absl::StatusOr<Answer> answer =
+      dispatch_.CommitAndWait(caller, {}, [&header](const ClusterState& state, absl::Time now) {
         return DecideCommitCheckpoint(state, header, now);
-      }));
-  response->set_revision(answer.revision);
+      });
+  if (!answer.ok()) {
+    RemoveIfRefusedForGood(header.checkpoint(), answer.status());
+    return answer.status();
+  }
+  response->set_revision(answer->revision);
   checkpoint_bytes_.Increment(static_cast<double>(header.size_bytes()));
   upload_seconds_.Observe(absl::ToDoubleSeconds(RealClock().SteadyNow() - start));
   return absl::OkStatus();
+}
+
+// Bytes whose event will never be made would take up the quota until the next start.
+void SessionService::RemoveIfRefusedForGood(const std::string& checkpoint,
+                                            const absl::Status& refusal) {
+  // Another try with this lease is refused as well. Anything else may yet succeed.
+  if (!absl::IsAborted(refusal) && !absl::IsNotFound(refusal)) return;
+  const absl::StatusOr<Uuid> id = Uuid::Parse(checkpoint);
+  if (!id.ok()) return;
+  const absl::StatusOr<bool> listed =
+      dispatch_.ReadAndWait<bool>([&](const View& view) -> absl::StatusOr<bool> {
+        return view.state().checkpoints().contains(CheckpointName(*id));
+      });
+  if (!listed.ok() || *listed) return;
+  const absl::Status removed = stores_.checkpoints.Delete(*id);
+  if (!removed.ok()) {
+    CVT_LOG(kError, "cannot remove a refused checkpoint's bytes")
+        .Field("checkpoint", checkpoint)
+        .Field("status", removed);
+  }
 }
 
 absl::Status SessionService::StoreCheckpoint(

@@ -66,6 +66,7 @@ class SessionService : public SessionServiceBase {
   absl::Status Upload(const Caller& caller,
                       grpc::ServerReader<session::v1::UploadCheckpointRequest>* reader,
                       session::v1::UploadCheckpointResponse* response);
+  void RemoveIfRefusedForGood(const std::string& checkpoint, const absl::Status& refusal);
   absl::Status StoreCheckpoint(const session::v1::UploadCheckpointHeader& header,
                                grpc::ServerReader<session::v1::UploadCheckpointRequest>* reader);
 

@@ -5,6 +5,7 @@
 
 #include "absl/strings/ascii.h"
 #include "absl/strings/strip.h"
+#include "absl/synchronization/notification.h"
 #include "coordinator/state/proto_time.h"
 
 namespace cvtrain::coordinator {
@@ -76,15 +77,17 @@ StateSampler::~StateSampler() { thread_.RequestStop(); }
 
 void StateSampler::Run(const StopToken& stop) {
   do {
-    loop_
-        .Post([this](Engine& engine, const Instant& now) {
-          engine.Read(
-              [this](const absl::StatusOr<View>& view) {
-                if (view.ok()) Sample(*view);
-              },
-              now);
-        })
-        .IgnoreError();  // a full queue: the next second comes
+    // Waits for the read, which refers to this: the loop runs it even if it is stopping.
+    absl::Notification done;
+    const absl::Status posted = loop_.Post([this, &done](Engine& engine, const Instant& now) {
+      engine.Read(
+          [this, &done](const absl::StatusOr<View>& view) {
+            if (view.ok()) Sample(*view);
+            done.Notify();
+          },
+          now);
+    });
+    if (posted.ok()) done.WaitForNotification();  // else the queue is full: the next second comes
   } while (!WaitForStop(stop, absl::Seconds(1)));
 }
 

@@ -20,8 +20,10 @@ using storage::v1::TrialRecord;
 // Queued trials that are made beyond those that may run: what is coming is seen, and a slot never
 // waits for the search.
 constexpr int32_t kTrialsAhead = 64;
-// Trials in one event: keeps it far below limits::kEventSizeBytesMax.
+// Trials in one event, and the bytes of their recipes: keep it far below
+// limits::kEventSizeBytesMax.
 constexpr size_t kTrialsPerEventMax = 256;
+constexpr size_t kCreatedSizeBytesMax = limits::kEventSizeBytesMax / 2;
 
 // "out of memory"
 std::string CauseText(v1::Cause cause) {
@@ -52,6 +54,17 @@ Budget BudgetOf(v1::Cause cause, const TrialRecord& trial, const v1::RetryPolicy
     default:
       return {};
   }
+}
+
+template <typename Repeated>
+size_t Size(const Repeated& values) {
+  return static_cast<size_t>(values.size());
+}
+
+// Each of them has a recipe of its own, about as large as the spec's. At least one.
+size_t TrialsPerEventMax(const v1::ExperimentSpec& spec) {
+  return std::clamp<size_t>(kCreatedSizeBytesMax / (spec.recipe().ByteSizeLong() + 1'024), 1,
+                            kTrialsPerEventMax);
 }
 
 TrialResult::State ResultState(v1::Trial::State state) {
@@ -222,6 +235,7 @@ void Conclusion::AdvanceSearch(const ClusterState::Experiment& experiment,
   const v1::ExperimentSpec& spec = experiment.record.spec();
   const std::unique_ptr<Searcher> searcher = MakeSearcher(spec);
   const size_t open_max = static_cast<size_t>(OpenTrialsMax(spec, *searcher));
+  const size_t trials_max = TrialsPerEventMax(spec);
   // Again only if a new trial failed at once, which is a result.
   bool again = true;
   while (again && !step.done()) {
@@ -230,7 +244,7 @@ void Conclusion::AdvanceSearch(const ClusterState::Experiment& experiment,
         results.begin(), results.end(),
         [](const TrialResult& result) { return result.state == TrialResult::State::kOpen; }));
     size_t room = open < open_max ? open_max - open : 0;
-    room = std::min(room, kTrialsPerEventMax - static_cast<size_t>(step.created_size()));
+    room = std::min(room, trials_max - std::min(trials_max, Size(step.created())));
     const SearchAdvance advance = searcher->Advance(results, room);
     for (const Parameters& parameters : advance.created) {
       storage::v1::NewTrial& created = *step.add_created();

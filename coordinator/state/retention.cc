@@ -36,7 +36,7 @@ std::vector<KeptCheckpoint> JudgeCheckpoints(const v1::CheckpointPolicy& policy,
 
   // (objective, negated if it is to be maximized; index): the best and oldest first.
   std::vector<std::pair<double, size_t>> ranking;
-  for (const size_t i : good) {
+  for (size_t i = 0; i < checkpoints.size(); ++i) {
     const std::optional<double> value = ObjectiveAtStep(objective, trial, checkpoints[i].step);
     if (!value) continue;
     ranking.push_back({objective.mode() == v1::Objective::MODE_MIN ? *value : -*value, i});

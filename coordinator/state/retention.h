@@ -27,8 +27,8 @@ struct CheckpointStep {
 
 // Judges `checkpoints` of a trial, the newest last, by its policy: the last `keep_last`, and by the
 // objective at their steps the best `keep_best`, of equal ones the older. The newest is always
-// kept. Damaged ones count for nothing and are kept as nothing. In the order of `checkpoints`.
-// Pure.
+// kept. Nothing goes on from damaged ones, so they are not among the last; they may be among the
+// best, since a worker's word alone destroys none of those. In the order of `checkpoints`. Pure.
 std::vector<KeptCheckpoint> JudgeCheckpoints(const v1::CheckpointPolicy& policy,
                                              const v1::Objective& objective,
                                              const storage::v1::TrialRecord& trial,

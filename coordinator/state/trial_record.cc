@@ -11,6 +11,9 @@
 namespace cvtrain::coordinator {
 namespace {
 
+// Between attempts of one trial, at most.
+constexpr absl::Duration kDelayMax = absl::Seconds(60);
+
 using storage::v1::AttemptPart;
 using storage::v1::AttemptRecord;
 using storage::v1::Evaluation;
@@ -234,7 +237,6 @@ void ApplyTransition(TrialRecord& trial, const storage::v1::TrialTransition& tra
 }
 
 absl::Time NotBefore(const TrialRecord& trial) {
-  constexpr absl::Duration kDelayMax = absl::Seconds(60);
   int fruitless = 0;
   for (auto attempt = trial.attempts().rbegin(); attempt != trial.attempts().rend(); ++attempt) {
     const bool failed = IsFailure(attempt->cause()) || !attempt->has_start_time();
@@ -245,6 +247,11 @@ absl::Time NotBefore(const TrialRecord& trial) {
   absl::Duration delay = absl::Seconds(1);
   for (int i = 2; i < fruitless && delay < kDelayMax; ++i) delay *= 2;
   return FromTimestamp(trial.attempts().rbegin()->end_time()) + std::min(delay, kDelayMax);
+}
+
+absl::Duration DelayOf(const TrialRecord& trial, absl::Time now) {
+  const absl::Duration delay = NotBefore(trial) - now;
+  return delay > kDelayMax ? absl::ZeroDuration() : std::max(delay, absl::ZeroDuration());
 }
 
 v1::Objective ObjectiveOf(const v1::ExperimentSpec& spec) {

@@ -56,6 +56,10 @@ void ApplyTransition(storage::v1::TrialRecord& trial,
 // failed or never began, from the same step, doubles the wait after it: 1 s to 60 s.
 absl::Time NotBefore(const storage::v1::TrialRecord& trial);
 
+// How long a queued trial must wait yet. Zero if the wait is over, and if it would be longer than
+// any: then the clock went back, and nobody waits for it to catch up.
+absl::Duration DelayOf(const storage::v1::TrialRecord& trial, absl::Time now);
+
 // What a trial is judged by: the objective of its search; without one, the last `val/top1`.
 v1::Objective ObjectiveOf(const v1::ExperimentSpec& spec);
 

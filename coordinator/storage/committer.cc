@@ -49,6 +49,8 @@ absl::Status Committer::Stage(std::unique_ptr<Staged> staged, size_t size_bytes)
   return absl::OkStatus();
 }
 
+absl::Status Committer::health() const { return rocks_.health(); }
+
 void Committer::AddParticipant(Participant* participant) { participants_.push_back(participant); }
 
 void Committer::RemoveParticipant(Participant* participant) {

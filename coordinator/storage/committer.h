@@ -85,6 +85,10 @@ class Committer {
   // Waits until something is staged and its window is over, or `wait_max` has passed, or Wake() was
   // called. Returns whether there is something to commit.
   bool AwaitWork(absl::Duration wait_max) ABSL_LOCKS_EXCLUDED(mu_);
+  // OK, or the first failed write of the database, whoever made it: nothing will be staged any
+  // more.
+  absl::Status health() const;
+
   // Ends the current or the next AwaitWork() at once.
   void Wake() ABSL_LOCKS_EXCLUDED(mu_);
 

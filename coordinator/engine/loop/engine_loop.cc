@@ -50,7 +50,7 @@ EngineLoop::~EngineLoop() {
 
 absl::Status EngineLoop::Post(Input input) {
   if (queue_.TryPush(std::move(input))) return absl::OkStatus();
-  if (queue_.size() < queue_.capacity()) {
+  if (queue_.closed()) {
     return Unavailable(Reason::kStopping, "the coordinator is stopping; try again in a moment");
   }
   refused_.Increment();
@@ -84,8 +84,11 @@ void EngineLoop::RunBatch(std::vector<Input> inputs) {
     if (engine_->WantsFlush()) engine_->Flush(Now());
   }
   inputs_.Increment(static_cast<double>(inputs.size()));
-  engine_->Tick(Now());
   const absl::Duration start = clock_.SteadyNow();
+  if (start - ticked_ >= options_.tick) {  // at its own pace, not once per message
+    engine_->Tick(Now());
+    ticked_ = start;
+  }
   const int64_t before = engine_->revision();
   engine_->Flush(Now());
   if (engine_->revision() != before) {

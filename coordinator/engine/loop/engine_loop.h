@@ -76,6 +76,7 @@ class EngineLoop {
 
   // Of the loop's thread.
   std::unique_ptr<Engine> engine_;
+  absl::Duration ticked_ = -absl::InfiniteDuration();
   bool fatal_told_ = false;
 
   std::unique_ptr<Thread> thread_;  // the last member: it uses all others

@@ -4,6 +4,9 @@
 #include <grpcpp/support/status.h>
 #include <gtest/gtest.h>
 
+#include <string>
+#include <vector>
+
 #include "common/errors.h"
 
 namespace cvtrain {
@@ -63,6 +66,31 @@ TEST(GrpcStatusTest, NamesWhatGrpcItselfReports) {
   EXPECT_EQ(ReasonOf(unreachable), Reason::kServerUnreachable);
   EXPECT_THAT(std::string(unreachable.message()), HasSubstr("connection refused"));
   EXPECT_EQ(ReasonOf(late), Reason::kDeadline);
+}
+
+TEST(GrpcStatusTest, ALongErrorStillFitsTheTrailersWithItsReason) {
+  const std::string line(300, 'x');
+  const std::vector<FieldViolation> many(20, {.field = line, .rule = line, .value = line});
+  const grpc::Status wire = ToGrpcStatus(FieldViolations(many, Reason::kRecipeInvalid));
+
+  EXPECT_LE(wire.error_message().size() + wire.error_details().size() * 4 / 3, 7'168u);
+  const absl::Status after = FromGrpcStatus(wire);
+  EXPECT_EQ(ReasonOf(after), Reason::kRecipeInvalid);
+  EXPECT_GE(FieldViolationsOf(after).size(), 4u);
+  EXPECT_EQ(FieldViolationsOf(after)[0].field.substr(0, 200), line.substr(0, 200));
+}
+
+TEST(GrpcStatusTest, TwentyOrdinaryViolationsArriveWhole) {
+  const FieldViolation violation = {.field = "recipe.augmentation.range_augment.alpha",
+                                    .rule = "must be in (0, 1e6]",
+                                    .value = "-1"};
+  const absl::Status before =
+      FieldViolations(std::vector<FieldViolation>(20, violation), Reason::kRecipeInvalid);
+
+  const absl::Status after = FromGrpcStatus(ToGrpcStatus(before));
+
+  EXPECT_EQ(FieldViolationsOf(after).size(), 20u);
+  EXPECT_EQ(after.message(), before.message());
 }
 
 TEST(GrpcStatusTest, OkStaysOk) {

@@ -562,5 +562,35 @@ TEST_F(SessionTest, GivesTheStoreToRanksOfTheAttemptAlone) {
   EXPECT_THAT(*result, StatusIs(absl::StatusCode::kAborted, Reason("LEASE_LOST")));
 }
 
+// --- The end ---
+
+TEST(EngineEndTest, EndsEverySessionAndEveryWait) {
+  FakeCluster cluster;
+  FakeWorker& one = cluster.AddWorker("w1", 1);
+  FakeWorker& two = cluster.AddWorker("w2", 1);
+  ASSERT_THAT(cluster.Submit(SyntheticSpec("plain")), IsOk());
+  FakeWorker& busy = one.held.empty() ? two : one;
+  std::optional<absl::Status> waited;
+  session::v1::AccessStoreRequest get;
+  get.set_worker(busy.name);
+  get.set_attempt(kAttempt1);
+  get.set_lease_generation(busy.held.at(kAttempt1).assign.lease_generation());
+  get.mutable_operation()->set_kind(session::v1::StoreOperation::KIND_GET);
+  get.mutable_operation()->set_key("never set");
+  get.mutable_operation()->mutable_timeout()->set_seconds(30);
+  cluster.engine->AccessStore(
+      get, [&](const auto& result) { waited = result.status(); }, cluster.Now());
+  ASSERT_FALSE(waited.has_value());
+  const std::vector<SessionId> sessions = {one.session, two.session};
+  cluster.engine->EndSessions();
+  cluster.Turn();
+  const auto stopping = [] { return StatusIs(absl::StatusCode::kUnavailable, Reason("STOPPING")); };
+  ASSERT_TRUE(waited.has_value());
+  EXPECT_THAT(*waited, stopping());
+  for (const SessionId session : sessions) EXPECT_THAT(cluster.closed[session], stopping());
+  cluster.Connect(busy);
+  EXPECT_EQ(busy.held.count(kAttempt1), 1u) << "it keeps its attempt";
+}
+
 }  // namespace
 }  // namespace cvtrain::coordinator

@@ -296,18 +296,21 @@ TEST_F(ViewsTest, ListsDataSetsAndTheirVersions) {
 TEST_F(ViewsTest, PreviewsAnExperimentAndStoresNothing) {
   v1::PreviewExperimentRequest request;
   *request.mutable_spec() = SyntheticSpec("sweep", LinearSearch(200, 2));
-  const auto preview =
-      cluster_.Look([&](const View& view) { return PreviewExperiment(view, request); });
+  StagesToPlan stages;
+  const auto look = [&] {
+    return cluster_.Look(
+        [&](const View& view) { return PreviewExperiment(view, request, stages); });
+  };
+  const auto preview = look();
   ASSERT_THAT(preview, IsOk());
   EXPECT_EQ(preview->trial_count(), 200);
   EXPECT_THAT(preview->trials(), SizeIs(100));
   EXPECT_EQ(preview->trials(1).parameters().at("recipe.synthetic.final_metric"), "2");
-  EXPECT_THAT(preview->stages(), SizeIs(1));
+  EXPECT_EQ(stages.recipe.synthetic().steps(), 100);
   EXPECT_EQ(preview->spec().priority(), 50);
   EXPECT_EQ(cluster_.journal.last_revision(), 0);
   request.mutable_spec()->set_name("../x");
-  EXPECT_THAT(cluster_.Look([&](const View& view) { return PreviewExperiment(view, request); }),
-              StatusIs(absl::StatusCode::kInvalidArgument));
+  EXPECT_THAT(look(), StatusIs(absl::StatusCode::kInvalidArgument));
 }
 
 TEST_F(ViewsTest, ShowsTheLineageOfATrial) {

@@ -24,11 +24,18 @@ class Served {
  public:
   explicit Served(const TlsFiles& tls = {}) : tls_(tls) { Start(); }
 
+  // As if the disk had only its reserve left.
+  void RestartOnAFullDisk() {
+    disk_reserve_bytes_ = int64_t{1} << 60;
+    Restart();
+  }
+
   void Start() {
     ServerOptions options;
     options.listen = tls_.empty() ? absl::StrCat("unix:", dir_ / "c.sock") : "127.0.0.1:0";
     options.tls = tls_;
     options.state_dir = dir_ / "state";
+    options.disk_reserve_bytes = disk_reserve_bytes_;
     auto server = Server::Start(options, PosixFileSystem(), RealClock(), random_, NullTelemetry(),
                                 [](const absl::Status& status) { CVT_CHECK_OK(status); });
     CVT_CHECK_OK(server.status());
@@ -51,6 +58,7 @@ class Served {
 
  private:
   const TlsFiles tls_;
+  int64_t disk_reserve_bytes_ = int64_t{1} << 20;
   testing::TempDir dir_;
   testing::FakeRandom random_{7};
   std::unique_ptr<Server> server_;

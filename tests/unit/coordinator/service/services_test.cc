@@ -14,6 +14,8 @@
 #include "absl/strings/str_format.h"
 #include "common/errors.h"
 #include "common/limits.h"
+#include "common/sha256.h"
+#include "common/text.h"
 #include "cvtrain/v1/checkpoint.grpc.pb.h"
 #include "cvtrain/v1/cluster.grpc.pb.h"
 #include "cvtrain/v1/dataset.grpc.pb.h"
@@ -191,6 +193,7 @@ TEST_F(ServicesTest, APreviewSaysWhatWouldBeDoneAndDoesNothing) {
       IsOk());
   EXPECT_EQ(response.trial_count(), 3);
   EXPECT_THAT(response.trials(), SizeIs(3));
+  EXPECT_THAT(response.stages(), SizeIs(1));
   EXPECT_EQ(served_.revision(), before);
 }
 
@@ -206,6 +209,19 @@ TEST_F(ServicesTest, NamesEveryBrokenFieldOfARecipe) {
   for (const FieldViolation& violation : FieldViolationsOf(status))
     fields.push_back(violation.field);
   EXPECT_THAT(fields, ::testing::UnorderedElementsAre("recipe.synthetic.steps", "resources.slots"));
+}
+
+TEST_F(ServicesTest, AFullDiskRefusesNewWorkButNotReadsOrCancels) {
+  ASSERT_THAT(Create("one", RequestId(1)), IsOk());
+  served_.RestartOnAFullDisk();
+  Connect();
+  const absl::Status refused = Create("two", RequestId(2)).status();
+  EXPECT_THAT(refused, StatusIs(absl::StatusCode::kResourceExhausted, Reason("DISK_FULL")));
+  EXPECT_THAT(std::string(refused.message()), HasSubstr("free some"));
+  EXPECT_TRUE(RetryDelayOf(refused).has_value());
+  EXPECT_THAT(Get("experiments/1"), IsOk());
+  EXPECT_THAT(Get("experiments/2"), StatusIs(absl::StatusCode::kNotFound));
+  EXPECT_THAT(Cancel("experiments/1", RequestId(3)), IsOk()) << "ending work makes room";
 }
 
 // --- Names and lists ---
@@ -359,6 +375,74 @@ TEST_F(ServicesTest, SaysWhichClusterItIsAlsoAfterARestart) {
 }
 
 // --- Data sets ---
+
+// A version without pictures to speak of, whose one shard has arrived under `request_id`.
+class DatasetServiceTest : public ServicesTest {
+ protected:
+  void UploadShard(const std::string& request_id, const std::string& bytes) {
+    v1::BeginDatasetVersionRequest begin;
+    begin.set_dataset("photos");
+    begin.set_request_id(request_id);
+    v1::BeginDatasetVersionResponse begun;
+    ASSERT_THAT(Call(&v1::DatasetService::Stub::BeginDatasetVersion, *datasets_, begin, &begun),
+                IsOk());
+    grpc::ClientContext context;
+    context.set_deadline(DeadlineAfter(absl::Seconds(60)));
+    v1::UploadShardResponse response;
+    const auto writer = datasets_->UploadShard(&context, &response);
+    v1::UploadShardRequest part;
+    part.mutable_header()->set_request_id(request_id);
+    part.mutable_header()->set_digest(Digest(bytes));
+    part.mutable_header()->set_size_bytes(static_cast<int64_t>(bytes.size()));
+    writer->Write(part);
+    part.set_chunk(bytes);
+    writer->Write(part);
+    writer->WritesDone();
+    ASSERT_THAT(FromGrpcStatus(writer->Finish()), IsOk());
+  }
+
+  absl::StatusOr<v1::DatasetVersion> Commit(const std::string& request_id,
+                                            const std::string& bytes) {
+    v1::CommitDatasetVersionRequest commit;
+    commit.set_request_id(request_id);
+    commit.set_dataset("photos");
+    v1::DatasetVersion& version = *commit.mutable_version();
+    version.set_digest(Digest("version of " + bytes));
+    version.add_classes("only");
+    v1::Split& split = *version.add_splits();
+    split.set_name("train");
+    split.set_images(1);
+    split.add_class_images(1);
+    v1::Shard& shard = *version.add_shards();
+    shard.set_split("train");
+    shard.set_images(1);
+    shard.set_digest(Digest(bytes));
+    shard.set_size_bytes(static_cast<int64_t>(bytes.size()));
+    v1::CommitDatasetVersionResponse committed;
+    const absl::Status status =
+        Call(&v1::DatasetService::Stub::CommitDatasetVersion, *datasets_, commit, &committed);
+    if (!status.ok()) return status;
+    return committed.version();
+  }
+
+  static std::string Digest(const std::string& bytes) {
+    const Sha256Digest digest = Sha256Of(bytes);
+    return HexEncode(std::string(digest.begin(), digest.end()));
+  }
+};
+
+TEST_F(DatasetServiceTest, ARepeatedCommitHasOneEffectAlsoIfAnotherVersionCameBetween) {
+  UploadShard(RequestId(1), "first");
+  UploadShard(RequestId(2), "second");
+  CVT_ASSERT_OK_AND_ASSIGN(const v1::DatasetVersion first, Commit(RequestId(1), "first"));
+  EXPECT_EQ(first.name(), "datasets/photos/versions/1");
+  CVT_ASSERT_OK_AND_ASSIGN(const v1::DatasetVersion second, Commit(RequestId(2), "second"));
+  EXPECT_EQ(second.name(), "datasets/photos/versions/2");
+  CVT_ASSERT_OK_AND_ASSIGN(const v1::DatasetVersion again, Commit(RequestId(1), "first"));
+  EXPECT_EQ(again.name(), first.name()) << "one request made two versions";
+  EXPECT_THAT(Commit(RequestId(2), "first"),
+              StatusIs(absl::StatusCode::kInvalidArgument, Reason("REQUEST_ID_REUSED")));
+}
 
 TEST_F(ServicesTest, AVersionWhoseShardsHaveNotArrivedIsRefused) {
   v1::BeginDatasetVersionRequest begin;

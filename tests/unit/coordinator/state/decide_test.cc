@@ -727,5 +727,47 @@ TEST_F(DecideTest, RefusesADataSetThatContradictsItself) {
               StatusIs(absl::StatusCode::kInvalidArgument, Reason("BAD_RESOURCE_NAME")));
 }
 
+// --- Clocks ---
+
+TEST_F(DecideTest, AClockThatWentBackMakesNobodyWaitForIt) {
+  Submit();
+  for (int n = 0; n < 4; ++n) {
+    ASSERT_THAT(driver_.Allocate(1, 1, {{"w1", 0}}), IsOk());
+    driver_.End(1, 1, "w1", "INTERNAL");
+  }
+  const storage::v1::TrialRecord& record = driver_.Trial(1, 1).record;
+  const absl::Duration delay = DelayOf(record, driver_.now);
+  EXPECT_GT(delay, absl::ZeroDuration());
+  EXPECT_LE(delay, absl::Minutes(1));
+  EXPECT_EQ(DelayOf(record, driver_.now + delay), absl::ZeroDuration());
+  EXPECT_EQ(DelayOf(record, driver_.now - absl::Hours(1)), absl::ZeroDuration());
+}
+
+// --- Sizes ---
+
+TEST_F(DecideTest, ASweepOfLargeRecipesIsMadeInPortions) {
+  std::string stages;
+  for (int i = 0; i < 900; ++i) {
+    absl::StrAppend(&stages, "list { from_epoch: ", i, " scales { min: 64 max: ", 96 + 32 * (i % 2),
+                    " count: 2 divisible_by: 32 } } ");
+  }
+  const v1::ExperimentSpec spec = cvtrain::testing::ParseTextProto<v1::ExperimentSpec>(absl::StrCat(
+      "api: 'cvtrain/v1' kind: 'Experiment' name: 'large' recipe { task: TASK_CLASSIFICATION "
+      "dataset { name: 'trash' validation_split: 'train' } model { resnet { depth: 18 } } "
+      "epochs: 900 sampler { multi_scale { base { height: 64 width: 64 batch_size: 8 } "
+      "scales { min: 64 max: 128 count: 2 divisible_by: 32 } curriculum { stages { ",
+      stages,
+      "} } } } learning_rate { constant { value: 0.1 } } } search { linear { "
+      "parameter: 'recipe.learning_rate.constant.value' start: 0.1 stop: 10 step: 0.1 } "
+      "objective { metric: 'val/top1' mode: MODE_MAX } max_parallel_trials: 100 }"));
+  ASSERT_THAT(driver_.Commit(DecideCommitDataset(driver_.state, DatasetRequest(), driver_.now)),
+              IsOk());
+  ASSERT_THAT(driver_.Create(spec), IsOk());
+  const storage::v1::Event& event = driver_.events.back();
+  EXPECT_LT(event.ByteSizeLong(), limits::kEventSizeBytesMax);
+  EXPECT_GE(driver_.Experiment(1).trials.size(), 10u);
+  EXPECT_LT(driver_.Experiment(1).trials.size(), 100u) << "the recipes are too small for this test";
+}
+
 }  // namespace
 }  // namespace cvtrain::coordinator
