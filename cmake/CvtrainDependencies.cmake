@@ -7,8 +7,10 @@
 
 find_package(Threads REQUIRED)
 if(CVTRAIN_SANITIZE STREQUAL "thread")
-  # Debian's is not compiled for ThreadSanitizer; scripts/setup --tsan makes one that is.
+  # Debian's are not compiled for ThreadSanitizer; scripts/setup --tsan makes some that are.
   find_package(absl REQUIRED PATHS ${CVTRAIN_DEPS_DIR}/abseil-tsan NO_DEFAULT_PATH)
+  set(Protobuf_INCLUDE_DIR ${CVTRAIN_DEPS_DIR}/protobuf-tsan/include)
+  set(Protobuf_LIBRARY ${CVTRAIN_DEPS_DIR}/protobuf-tsan/lib/libprotobuf.a)
 else()
   find_package(absl REQUIRED)
 endif()

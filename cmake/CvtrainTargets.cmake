@@ -208,13 +208,9 @@ function(cvtrain_test name)
   endif()
 endfunction()
 
-# Tests that go through protobuf's reflection of maps, which crashes under ThreadSanitizer: Debian's
-# libprotobuf is not instrumented, and disagrees with headers that are. docs/status.md has the gap.
-set(CVTRAIN_TSAN_LEFT_OUT plan_recipe_test coordinator_state_test coordinator_engine_test)
-
 function(_cvtrain_add_test_if_pure name tier timeout environment)
   get_target_property(pure ${name} CVTRAIN_PURE)
-  if(pure AND NOT name IN_LIST CVTRAIN_TSAN_LEFT_OUT)
+  if(pure)
     _cvtrain_add_test(${name} ${tier} ${timeout} "${environment}" ${ARGN})
   endif()
 endfunction()
