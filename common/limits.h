@@ -78,8 +78,7 @@ inline constexpr size_t kWorkersMax = 10'000;
 inline constexpr int kSlotsPerWorkerMax = 1'024;
 // One batch of metric points on the wire.
 inline constexpr size_t kMetricsBatchSizeBytesMax = kMib;
-// Text that one rank of one attempt may leave in the log store; the oldest goes first.
-inline constexpr size_t kLogPerRankSizeBytesMax = 16 * kMib;
+// One line of a log; what is over is cut.
 inline constexpr size_t kLogLineSizeBytesMax = 4 * kKib;
 // Series of one process on /metrics.
 inline constexpr size_t kTelemetrySeriesMax = 2'000;

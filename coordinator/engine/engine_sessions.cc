@@ -227,6 +227,10 @@ void Engine::Tick(const Instant& now) {
     }
   }
   for (const auto& [name, worker] : state_.workers()) RefreshWorker(name, now);
+  if (live_.workers.size() > state_.workers().size()) {
+    absl::erase_if(live_.workers,
+                   [this](const auto& entry) { return !state_.workers().contains(entry.first); });
+  }
   rendezvous_.Tick(now.steady);
   // The wait of a trial between attempts may be over.
   placement_due_ = placement_due_ || !state_.queue().empty();

@@ -141,6 +141,11 @@ class RunningServer : public Server {
     std::set<Uuid> live;
     for (const auto& [name, record] : state.checkpoints()) live.insert(name.uuid());
     CVT_ASSIGN_OR_RETURN(const int checkpoints, checkpoints_->Collect(live));
+    CVT_ASSIGN_OR_RETURN(const std::vector<Uuid> missing, checkpoints_->FindMissing(live));
+    for (const Uuid& id : missing) {
+      CVT_LOG(kError, "a listed checkpoint has no bytes; trials go on from the one before")
+          .Field("checkpoint", CheckpointName(id));
+    }
     std::set<std::string> referenced;
     for (const auto& [name, dataset] : state.datasets()) {
       for (const auto& [number, version] : dataset.versions) {

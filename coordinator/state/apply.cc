@@ -155,6 +155,12 @@ absl::Status EventApplier::Created(const storage::v1::ExperimentCreated& event) 
 absl::Status EventApplier::Registered(const storage::v1::WorkerRegistered& event) {
   CVT_ASSIGN_OR_RETURN(WorkerName name, WorkerName::Parse(event.name()));
   CVT_RETURN_IF_ERROR(LoseParts(event.lost_attempts(), event.name()));
+  if (!event.forgotten().empty()) {
+    CVT_ASSIGN_OR_RETURN(const WorkerName forgotten, WorkerName::Parse(event.forgotten()));
+    if (state_.workers_.erase(forgotten) == 0) {
+      return Damaged(absl::StrCat("forgets ", event.forgotten(), ", which is not known"));
+    }
+  }
   ClusterState::Worker& worker = state_.workers_[name];
   worker.name = std::move(name);
   storage::v1::WorkerRecord& record = worker.record;

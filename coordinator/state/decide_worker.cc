@@ -9,6 +9,7 @@
 #include "common/limits.h"
 #include "common/status_macros.h"
 #include "coordinator/state/conclude.h"
+#include "coordinator/state/proto_time.h"
 #include "coordinator/state/trial_record.h"
 
 namespace cvtrain::coordinator {
@@ -76,6 +77,23 @@ absl::StatusOr<storage::v1::Consequences> Lose(const ClusterState& state, const 
   return conclusion.Take();
 }
 
+// Whom to forget so that one more worker can register: machines come and go under new names. The
+// lost one that registered longest ago; "" while there is room.
+absl::StatusOr<std::string> MakeRoom(const ClusterState& state) {
+  if (state.workers().size() < limits::kWorkersMax) return "";
+  const ClusterState::Worker* oldest = nullptr;
+  for (const auto& [name, worker] : state.workers()) {
+    if (!worker.record.lost() || !worker.busy.empty()) continue;
+    if (oldest == nullptr || FromTimestamp(worker.record.register_time()) <
+                                 FromTimestamp(oldest->record.register_time())) {
+      oldest = &worker;
+    }
+  }
+  if (oldest != nullptr) return oldest->record.name();
+  return LimitExceeded("kWorkersMax", absl::StrCat("workers: ", limits::kWorkersMax,
+                                                   " are registered and none of them is lost"));
+}
+
 }  // namespace
 
 std::vector<AttemptName> AttemptsOn(const ClusterState& state, const WorkerName& worker) {
@@ -114,10 +132,7 @@ Decision DecideRegisterWorker(const ClusterState& state, const session::v1::Hell
   std::set<AttemptName> all_lost(lost.begin(), lost.end());
   const auto known = state.workers().find(name);
   if (known == state.workers().end()) {
-    if (state.workers().size() >= limits::kWorkersMax) {
-      return LimitExceeded("kWorkersMax", absl::StrCat("workers: ", limits::kWorkersMax,
-                                                       " are registered, no more can be"));
-    }
+    CVT_ASSIGN_OR_RETURN(*registered.mutable_forgotten(), MakeRoom(state));
   } else {
     // What runs on a slot that is offered no more cannot go on.
     for (const auto& [slot, attempt] : known->second.busy) {

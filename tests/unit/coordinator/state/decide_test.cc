@@ -727,6 +727,26 @@ TEST_F(DecideTest, RefusesADataSetThatContradictsItself) {
               StatusIs(absl::StatusCode::kInvalidArgument, Reason("BAD_RESOURCE_NAME")));
 }
 
+// --- Too many workers ---
+
+TEST_F(DecideTest, ForgetsTheWorkerThatWasLostLongestAgoWhenThereIsNoMoreRoom) {
+  for (size_t i = 0; i < limits::kWorkersMax; ++i) {
+    driver_.Register(absl::StrCat("w", i), 1);
+    driver_.now += absl::Seconds(1);
+  }
+  const auto one_more = [&] {
+    return driver_.Commit(
+        DecideRegisterWorker(driver_.state, driver_.Hello("new", 1), {}, driver_.now));
+  };
+  EXPECT_THAT(one_more(), StatusIs(absl::StatusCode::kResourceExhausted, Reason("LIMIT_EXCEEDED")));
+  ASSERT_THAT(driver_.Lose("w700"), IsOk());
+  ASSERT_THAT(driver_.Lose("w7"), IsOk());
+  ASSERT_THAT(one_more(), IsOk());
+  EXPECT_EQ(driver_.state.workers().size(), limits::kWorkersMax);
+  EXPECT_FALSE(driver_.state.workers().contains(WorkerName("w7")));
+  EXPECT_TRUE(driver_.state.workers().contains(WorkerName("w700")));
+}
+
 // --- Clocks ---
 
 TEST_F(DecideTest, AClockThatWentBackMakesNobodyWaitForIt) {
