@@ -28,6 +28,9 @@ constexpr char kWorker[] = "workers/fake";
 constexpr int kSlots = 4;
 constexpr int64_t kPointsPerBatch = 40;
 constexpr int64_t kStepsOfATrial = 400;
+// Experiments that may wait for the worker. A coordinator takes 10,000 that are active, and refuses
+// the next one; a submitter that never waits has sent those after 500 kills.
+constexpr size_t kExperimentsWaitingMax = 1'000;
 
 void SetDeadline(grpc::ClientContext& context, absl::Duration timeout) {
   context.set_deadline(std::chrono::system_clock::now() + absl::ToChronoMilliseconds(timeout));
@@ -62,6 +65,10 @@ void RunSubmitter(const std::shared_ptr<grpc::Channel>& channel, KillOracle& ora
                   const StopToken& stop) {
   const auto stub = v1::ExperimentService::NewStub(channel);
   while (!stop.stop_requested()) {
+    if (oracle.WaitingExperiments() >= kExperimentsWaitingMax) {
+      WaitForStop(stop, absl::Milliseconds(10));
+      continue;
+    }
     SubmittedExperiment* experiment = nullptr;
     oracle.Note([&] {
       if (oracle.experiments.empty() || !oracle.experiments.back().name.empty()) {

@@ -237,6 +237,6 @@ int main(int argc, char** argv) {
                  "[--expect-loss]\n";
     return 64;
   }
-  std::cout << "seed: " << options.seed << "\n";
+  std::cout << "seed: " << options.seed << "\n" << std::flush;
   return cvtrain::KillTest(options).Run() ? 0 : 1;
 }

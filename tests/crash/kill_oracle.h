@@ -79,6 +79,12 @@ class KillOracle {
     return acknowledged_;
   }
 
+  // Experiments whose trial no worker has been given.
+  size_t WaitingExperiments() const ABSL_LOCKS_EXCLUDED(mu_) {
+    absl::MutexLock lock(&mu_);
+    return experiments.size() - trials.size();
+  }
+
   // Notes that a worker was given `attempt` of `trial`. A second attempt is a violation: nothing in
   // this test takes an attempt away from its worker, so the coordinator dropped its lease.
   void Assigned(const std::string& trial, const std::string& attempt) ABSL_LOCKS_EXCLUDED(mu_);
@@ -99,7 +105,7 @@ class KillOracle {
   // How many violations are of this kind.
   int64_t Count(Violation::Kind kind) const ABSL_LOCKS_EXCLUDED(mu_);
 
-  // Changed in Acknowledge() and Note() only; read while no actor runs.
+  // Changed here, in Acknowledge() and in Note() only; read while no actor runs.
   std::deque<SubmittedExperiment> experiments;
   std::map<std::string, SentTrial> trials;  // by resource name
   int64_t revision = 0;                     // the highest that was answered

@@ -55,6 +55,12 @@ TEST_F(KillOracleTest, ALeaseThatIsDroppedAfterTheEndWasSentAcknowledgesTheEnd) 
   EXPECT_EQ(oracle_.acknowledged(), 1);
 }
 
+TEST_F(KillOracleTest, KnowsHowManyExperimentsWaitForAWorker) {
+  oracle_.experiments.resize(3);
+  oracle_.Assigned(kTrial, kFirst);
+  EXPECT_EQ(oracle_.WaitingExperiments(), 2u);
+}
+
 TEST_F(KillOracleTest, AcknowledgementsAreInTheFileWhenItSaysThatItKnows) {
   oracle_.Acknowledge("points a 40", [] {});
   files_.Crash(InMemoryFileSystem::Unsynced::kKeep);
