@@ -93,7 +93,7 @@ absl::Status Committer::Commit() {
     status.Update(participant->FinishCommit(batch));
   }
   if (status.ok() && batch.rows().Count() > 0) {
-    status = rocks_.Write(batch.rows());
+    status = options_.write ? options_.write(batch) : rocks_.Write(batch.rows());
     commits_.Increment();
   } else if (!status.ok()) {
     rocks_.Fail(status);  // stores now differ from the disk

@@ -26,6 +26,9 @@ struct CommitterOptions {
   size_t window_size_bytes = size_t{256} << 10;
   // Staged bytes that may wait; more are refused.
   size_t queue_size_bytes_max = size_t{32} << 20;
+  // Makes a batch durable before it returns. Empty, as it is in every program: Rocks::Write(), one
+  // synced write to the log. Crash tests put in one that forgets the sync, and must notice.
+  std::function<absl::Status(CommitBatch& batch)> write;
 };
 
 // Collects writes of many callers and makes them durable with one sync: group commit for metrics

@@ -178,8 +178,9 @@ absl::StatusOr<std::unique_ptr<Rocks>> Rocks::Open(const DatabaseOptions& option
   rocks->db_options_ = MakeDbOptions(create);
   rocksdb::DBOptions& db_options = rocks->db_options_;
   const bool own_files = &files == &PosixFileSystem();
-  rocks->env_ = rocksdb::NewCompositeEnv(std::make_shared<KeepingFileSystem>(
-      own_files ? rocksdb::FileSystem::Default() : NewRocksFileSystem(files), *rocks));
+  const auto kept = std::make_shared<KeepingFileSystem>(
+      own_files ? rocksdb::FileSystem::Default() : NewRocksFileSystem(files), *rocks);
+  rocks->env_ = own_files ? rocksdb::NewCompositeEnv(kept) : NewRocksTestEnv(kept);
   db_options.env = rocks->env_.get();
   db_options.use_direct_io_for_flush_and_compaction =
       own_files && SupportsDirectIo(*db_options.env, options.directory);

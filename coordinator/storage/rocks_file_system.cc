@@ -12,6 +12,7 @@
 #include "rocksdb/env.h"
 #include "rocksdb/file_system.h"
 #include "rocksdb/io_status.h"
+#include "rocksdb/system_clock.h"
 
 namespace cvtrain::coordinator {
 namespace {
@@ -257,7 +258,29 @@ class RocksFileSystem : public rocksdb::FileSystem {
   cvtrain::FileSystem& files_;
 };
 
+class SleeplessClock : public rocksdb::SystemClockWrapper {
+ public:
+  SleeplessClock() : SystemClockWrapper(rocksdb::SystemClock::Default()) {}
+  const char* Name() const override { return "cvtrain.sleepless"; }
+  void SleepForMicroseconds(int) override {}
+};
+
+class SleeplessEnv : public rocksdb::EnvWrapper {
+ public:
+  explicit SleeplessEnv(const std::shared_ptr<rocksdb::FileSystem>& files)
+      : EnvWrapper(rocksdb::NewCompositeEnv(files)) {
+    file_system_ = files;
+    system_clock_ = std::make_shared<SleeplessClock>();
+  }
+  const char* Name() const override { return "cvtrain.sleepless"; }
+  void SleepForMicroseconds(int) override {}
+};
+
 }  // namespace
+
+std::unique_ptr<rocksdb::Env> NewRocksTestEnv(const std::shared_ptr<rocksdb::FileSystem>& files) {
+  return std::make_unique<SleeplessEnv>(files);
+}
 
 std::shared_ptr<rocksdb::FileSystem> NewRocksFileSystem(FileSystem& files) {
   return std::make_shared<RocksFileSystem>(files);

@@ -7,6 +7,7 @@
 
 // For this folder only: it names RocksDB.
 namespace rocksdb {
+class Env;
 class FileSystem;
 }  // namespace rocksdb
 
@@ -19,6 +20,11 @@ namespace cvtrain::coordinator {
 // It has no links and no memory maps: an ingested table is copied. `files` must outlive it.
 // Thread-safe.
 std::shared_ptr<rocksdb::FileSystem> NewRocksFileSystem(FileSystem& files);
+
+// An environment over `files`, for such a file system, in which RocksDB never sleeps. It would
+// sleep for a second after each background failure, in case the disk recovers; a planned fault does
+// not.
+std::unique_ptr<rocksdb::Env> NewRocksTestEnv(const std::shared_ptr<rocksdb::FileSystem>& files);
 
 }  // namespace cvtrain::coordinator
 

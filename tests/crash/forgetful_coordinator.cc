@@ -1,5 +1,6 @@
 // A coordinator with a planted bug: it answers before it writes. What it appends to the log of its
 // database waits in its own memory, and a sync says OK at once; kill -9 takes that memory with it.
+// HEAD is not written either, or the next start would refuse, and nothing would be compared.
 // kill_coordinator --expect-loss must notice.
 //
 //   forgetful_coordinator --listen unix:/path --state-dir DIR
@@ -22,7 +23,8 @@
 namespace cvtrain::coordinator {
 namespace {
 
-// Keeps what is appended to logs of the database until it has 64 KiB, or the file is closed.
+// Keeps what is appended to logs of the database until it has 64 KiB, or the file is closed, and
+// what is written to HEAD for good.
 class ForgetfulFileSystem : public LyingFileSystem {
  public:
   explicit ForgetfulFileSystem(FileSystem& base)
@@ -35,6 +37,14 @@ class ForgetfulFileSystem : public LyingFileSystem {
       return file;
     }
     return std::make_unique<Delayed>(*std::move(file));
+  }
+  absl::StatusOr<std::unique_ptr<ReadWriteFile>> NewReadWriteFile(
+      const std::string& path) override {
+    auto file = LyingFileSystem::NewReadWriteFile(path);
+    if (!file.ok() || BaseName(path) != "HEAD") {
+      return file;
+    }
+    return std::make_unique<NeverWritten>(*std::move(file));
   }
 
  private:
@@ -63,6 +73,23 @@ class ForgetfulFileSystem : public LyingFileSystem {
 
     std::unique_ptr<WritableFile> base_;
     std::string waiting_;
+  };
+
+  // HEAD is read when it is opened, and only written after that.
+  class NeverWritten : public ReadWriteFile {
+   public:
+    explicit NeverWritten(std::unique_ptr<ReadWriteFile> base) : base_(std::move(base)) {}
+    absl::StatusOr<size_t> ReadAt(uint64_t offset, absl::Span<char> buffer) const override {
+      return base_->ReadAt(offset, buffer);
+    }
+    absl::Status WriteAt(uint64_t, absl::string_view) override { return absl::OkStatus(); }
+    absl::Status Allocate(uint64_t size_bytes) override { return base_->Allocate(size_bytes); }
+    absl::Status Sync() override { return absl::OkStatus(); }
+    absl::StatusOr<uint64_t> Size() const override { return base_->Size(); }
+    absl::Status Close() override { return base_->Close(); }
+
+   private:
+    std::unique_ptr<ReadWriteFile> base_;
   };
 };
 

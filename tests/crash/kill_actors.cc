@@ -28,6 +28,9 @@ constexpr char kWorker[] = "workers/fake";
 constexpr int kSlots = 4;
 constexpr int64_t kPointsPerBatch = 40;
 constexpr int64_t kStepsOfATrial = 400;
+// Experiments that may wait for the worker. A coordinator takes 10,000 that are active, and refuses
+// the next one; a submitter that never waits has sent those after 500 kills.
+constexpr size_t kExperimentsWaitingMax = 1'000;
 
 void SetDeadline(grpc::ClientContext& context, absl::Duration timeout) {
   context.set_deadline(std::chrono::system_clock::now() + absl::ToChronoMilliseconds(timeout));
@@ -62,6 +65,10 @@ void RunSubmitter(const std::shared_ptr<grpc::Channel>& channel, KillOracle& ora
                   const StopToken& stop) {
   const auto stub = v1::ExperimentService::NewStub(channel);
   while (!stop.stop_requested()) {
+    if (oracle.WaitingExperiments() >= kExperimentsWaitingMax) {
+      WaitForStop(stop, absl::Milliseconds(10));
+      continue;
+    }
     SubmittedExperiment* experiment = nullptr;
     oracle.Note([&] {
       if (oracle.experiments.empty() || !oracle.experiments.back().name.empty()) {
@@ -82,7 +89,8 @@ void RunSubmitter(const std::shared_ptr<grpc::Channel>& channel, KillOracle& ora
       return;
     }
     if (!status.ok()) {
-      oracle.Violation(absl::StrCat("submitting ", experiment->label, ": ", status.ToString()));
+      oracle.Broken(Violation::Kind::kOther,
+                    absl::StrCat("submitting ", experiment->label, ": ", status.ToString()));
       return;
     }
     oracle.Acknowledge(
@@ -175,7 +183,7 @@ class FakeWorker::Session {
       if (message.has_assign()) {
         TakeAssign(message.assign());
       } else if (message.has_stop()) {
-        Drop(message.stop().attempt());
+        Drop(message.stop().attempt(), "stop");
       }
     }
     session_v1::ConnectRequest request;
@@ -186,11 +194,11 @@ class FakeWorker::Session {
   // Does the next item of one attempt; the outcome.
   absl::Status Do(Work& work);
 
-  void Drop(const std::string& attempt) {
+  // The coordinator says, by `how`, that the lease is over.
+  void Drop(const std::string& attempt, absl::string_view how) {
     const auto found = worker_.work_.find(attempt);
     if (found != worker_.work_.end()) {
-      const std::string trial = found->second->trial;
-      worker_.oracle_.Note([&] { worker_.oracle_.trials[trial].lease_lost = true; });
+      worker_.oracle_.Dropped(found->second->trial, how);
       worker_.work_.erase(found);
     }
   }
@@ -209,7 +217,7 @@ class FakeWorker::Session {
       }
     }
     for (const std::string& attempt : dropped) {
-      Drop(attempt);
+      Drop(attempt, "not kept by a welcome");
     }
   }
 
@@ -221,12 +229,7 @@ class FakeWorker::Session {
     work->attempt = assign.attempt();
     work->trial = AttemptName::Parse(assign.attempt())->trial().ToString();
     work->lease_generation = assign.lease_generation();
-    worker_.oracle_.Note([&] {
-      SentTrial& trial = worker_.oracle_.trials[work->trial];
-      // A second attempt exists only if the first one was taken away.
-      trial.lease_lost = trial.lease_lost || !trial.attempt.empty();
-      trial.attempt = work->attempt;
-    });
+    worker_.oracle_.Assigned(work->trial, work->attempt);
     worker_.work_[assign.attempt()] = std::move(work);
   }
 
@@ -261,6 +264,7 @@ absl::Status FakeWorker::Session::ReportFact(Work& work, bool end) {
   if (end) {
     fact.mutable_ended()->set_cause(v1::CAUSE_FINISHED);
     fact.mutable_ended()->set_end_step(kStepsOfATrial);
+    worker_.oracle_.Note([&] { worker_.oracle_.trials[work.trial].end_sent = true; });
   } else {
     fact.mutable_started()->set_start_step(0);
   }
@@ -339,6 +343,8 @@ absl::Status FakeWorker::Session::UploadCheckpoint(Work& work) {
     work.checkpoint = std::move(made);
   }
   const SentCheckpoint& checkpoint = *work.checkpoint;
+  worker_.oracle_.Note(
+      [&] { worker_.oracle_.trials[work.trial].checkpoints_sent.insert(checkpoint.uuid); });
   grpc::ClientContext context;
   SetDeadline(context, absl::Seconds(20));
   session_v1::UploadCheckpointResponse response;
@@ -414,9 +420,10 @@ void FakeWorker::Run(const std::shared_ptr<grpc::Channel>& channel, const StopTo
         return;
       }
       if (absl::IsAborted(status)) {
-        session.Drop(attempt);
+        session.Drop(attempt, status.ToString());
       } else if (!status.ok()) {
-        oracle_.Violation(absl::StrCat("reporting of ", attempt, ": ", status.ToString()));
+        oracle_.Broken(Violation::Kind::kOther,
+                       absl::StrCat("reporting of ", attempt, ": ", status.ToString()));
         return;
       } else {
         work.items.pop_front();

@@ -21,6 +21,8 @@ namespace {
 
 class CoordinatorCheck {
  public:
+  using Kind = Violation::Kind;
+
   CoordinatorCheck(const std::shared_ptr<grpc::Channel>& channel, KillOracle& oracle)
       : oracle_(oracle),
         clusters_(v1::ClusterService::NewStub(channel)),
@@ -34,30 +36,39 @@ class CoordinatorCheck {
     Refused("revision", CheckRevision());
     Refused("experiments", CheckExperiments());
     for (const auto& [name, trial] : oracle_.trials) {
-      if ((all || touched.contains(name)) && !trial.lease_lost) {
+      if (all || touched.contains(name)) {
         Refused(name, CheckTrial(name, trial));
       }
     }
   }
 
  private:
-  void Expect(bool good, const std::string& violation) {
+  void Expect(bool good, Violation::Kind kind, const std::string& violation) {
     if (!good) {
-      oracle_.Violation(violation);
+      oracle_.Broken(kind, violation);
     }
   }
   void Refused(const std::string& what, const absl::Status& status) {
-    Expect(status.ok(), absl::StrCat("checking ", what, ": ", status.ToString()));
+    // What the oracle asks for was told by the coordinator, so it was there.
+    Expect(status.ok(), absl::IsNotFound(status) ? Kind::kLost : Kind::kOther,
+           absl::StrCat("checking ", what, ": ", status.ToString()));
+  }
+  // Compares how many of `what` there are with what was sent and what was answered.
+  void ExpectCount(int64_t count, int64_t acknowledged, int64_t sent, const std::string& what) {
+    const std::string text =
+        absl::StrCat(what, ": there are ", count, ", answered ", acknowledged, ", sent ", sent);
+    Expect(count >= acknowledged, Kind::kLost, text);
+    Expect(count <= sent, Kind::kDoubled, text);
   }
 
   absl::Status CheckRevision() {
     grpc::ClientContext context;
     v1::GetClusterResponse response;
     CVT_RETURN_IF_ERROR(FromGrpcStatus(clusters_->GetCluster(&context, {}, &response)));
-    Expect(response.cluster().revision() >= oracle_.revision,
-           absl::StrCat("revision ", response.cluster().revision(), ", had answered ",
-                        oracle_.revision));
-    oracle_.revision = std::max(oracle_.revision, response.cluster().revision());
+    const int64_t revision = response.cluster().revision();
+    Expect(revision >= oracle_.revision, Kind::kLost,
+           absl::StrCat("revision ", revision, ", had answered ", oracle_.revision));
+    oracle_.revision = std::max(oracle_.revision, revision);
     return absl::OkStatus();
   }
 
@@ -76,20 +87,16 @@ class CoordinatorCheck {
       }
       request.set_page_token(response.next_page_token());
     } while (!request.page_token().empty());
-    size_t found = 0;
     for (const SubmittedExperiment& sent : oracle_.experiments) {
-      const std::vector<std::string>& names = listed[sent.label];
-      found += names.size();
-      Expect(names.size() <= 1, absl::StrCat(sent.label, " exists ", names.size(), " times"));
-      Expect(sent.name.empty() || (names.size() == 1 && names[0] == sent.name),
+      const std::vector<std::string> names = std::move(listed[sent.label]);
+      listed.erase(sent.label);
+      ExpectCount(static_cast<int64_t>(names.size()), sent.name.empty() ? 0 : 1, 1, sent.label);
+      Expect(sent.name.empty() || names.empty() || names[0] == sent.name, Kind::kOther,
              absl::StrCat(sent.label, " was answered as ", sent.name, ", is ",
                           names.empty() ? "lost" : names[0]));
     }
-    size_t total = 0;
-    for (const auto& [label, names] : listed) {
-      total += names.size();
-    }
-    Expect(total == found, absl::StrCat(total - found, " experiments that nobody submitted"));
+    Expect(listed.empty(), Kind::kOther,
+           absl::StrCat(listed.size(), " experiments that nobody submitted"));
     return absl::OkStatus();
   }
 
@@ -97,8 +104,9 @@ class CoordinatorCheck {
     CVT_RETURN_IF_ERROR(CheckState(name, trial));
     CVT_RETURN_IF_ERROR(CheckPoints(name, trial));
     CVT_RETURN_IF_ERROR(CheckLines(name, trial));
+    CVT_RETURN_IF_ERROR(CheckCheckpoints(name, trial));
     for (const auto& [uuid, digest] : trial.checkpoints_acknowledged) {
-      CVT_RETURN_IF_ERROR(CheckCheckpoint(uuid, digest));
+      CheckBytes(uuid, digest);
     }
     return absl::OkStatus();
   }
@@ -110,10 +118,10 @@ class CoordinatorCheck {
     v1::GetTrialResponse response;
     CVT_RETURN_IF_ERROR(FromGrpcStatus(trials_->GetTrial(&context, request, &response)));
     Expect(!trial.end_acknowledged || response.trial().state() == v1::Trial::STATE_SUCCEEDED,
+           Kind::kLost,
            absl::StrCat(name, ": its end was answered, it is in state ",
                         v1::Trial::State_Name(response.trial().state())));
-    Expect(response.trial().attempt_count() == 1,
-           absl::StrCat(name, ": has ", response.trial().attempt_count(), " attempts"));
+    ExpectCount(response.trial().attempt_count(), 1, 1, absl::StrCat("attempts of ", name));
     return absl::OkStatus();
   }
 
@@ -126,13 +134,13 @@ class CoordinatorCheck {
     CVT_RETURN_IF_ERROR(FromGrpcStatus(metrics_->QueryMetrics(&context, request, &response)));
     const v1::MetricSeries series =
         response.series().empty() ? v1::MetricSeries() : response.series(0);
-    const int64_t count = series.steps_size();
-    Expect(count >= trial.points_acknowledged && count <= trial.points_sent,
-           absl::StrCat(name, ": has ", count, " points, answered ", trial.points_acknowledged,
-                        ", sent ", trial.points_sent));
+    ExpectCount(series.steps_size(), trial.points_acknowledged, trial.points_sent,
+                absl::StrCat("points of ", name));
     for (int i = 0; i < series.steps_size(); ++i) {
-      Expect(series.steps(i) == i && series.values(i) == static_cast<double>(i) / 2,
-             absl::StrCat(name, ": point ", i, " is wrong"));
+      const int64_t step = series.steps(i);
+      const Kind kind = step > i ? Kind::kLost : step < i ? Kind::kDoubled : Kind::kOther;
+      Expect(step == i && series.values(i) == static_cast<double>(i) / 2, kind,
+             absl::StrCat(name, ": point ", i, " has step ", step, ", value ", series.values(i)));
     }
     return absl::OkStatus();
   }
@@ -143,18 +151,39 @@ class CoordinatorCheck {
     request.set_trial(name);
     v1::ListLogLinesResponse response;
     CVT_RETURN_IF_ERROR(FromGrpcStatus(logs_->ListLogLines(&context, request, &response)));
-    const int64_t count = response.lines_size();
-    Expect(count >= trial.lines_acknowledged && count <= trial.lines_sent,
-           absl::StrCat(name, ": has ", count, " lines, answered ", trial.lines_acknowledged,
-                        ", sent ", trial.lines_sent));
+    ExpectCount(response.lines_size(), trial.lines_acknowledged, trial.lines_sent,
+                absl::StrCat("lines of ", name));
     for (int i = 0; i < response.lines_size(); ++i) {
-      Expect(response.lines(i).text() == absl::StrCat("line ", i),
-             absl::StrCat(name, ": line ", i, " is wrong"));
+      Expect(response.lines(i).text() == absl::StrCat("line ", i), Kind::kOther,
+             absl::StrCat(name, ": line ", i, " is \"", response.lines(i).text(), "\""));
     }
     return absl::OkStatus();
   }
 
-  absl::Status CheckCheckpoint(const std::string& uuid, const std::string& digest) {
+  // Each answered checkpoint is listed once; nothing is listed that was not sent.
+  absl::Status CheckCheckpoints(const std::string& name, const SentTrial& trial) {
+    grpc::ClientContext context;
+    v1::ListCheckpointsRequest request;
+    request.set_parent(name);
+    request.set_page_size(1000);
+    v1::ListCheckpointsResponse response;
+    CVT_RETURN_IF_ERROR(
+        FromGrpcStatus(checkpoints_->ListCheckpoints(&context, request, &response)));
+    std::multiset<std::string> listed;
+    for (const v1::Checkpoint& checkpoint : response.checkpoints()) {
+      listed.insert(checkpoint.name());
+    }
+    for (const std::string& uuid : trial.checkpoints_sent) {
+      const auto count = static_cast<int64_t>(listed.erase(absl::StrCat("checkpoints/", uuid)));
+      ExpectCount(count, trial.checkpoints_acknowledged.contains(uuid) ? 1 : 0, 1,
+                  absl::StrCat("checkpoints/", uuid));
+    }
+    Expect(listed.empty(), Kind::kOther,
+           absl::StrCat(name, ": has ", listed.size(), " checkpoints that nobody sent"));
+    return absl::OkStatus();
+  }
+
+  void CheckBytes(const std::string& uuid, const std::string& digest) {
     grpc::ClientContext context;
     v1::DownloadCheckpointRequest request;
     request.set_name(absl::StrCat("checkpoints/", uuid));
@@ -165,10 +194,10 @@ class CoordinatorCheck {
       sha.Update(response.chunk());
     }
     const absl::Status status = FromGrpcStatus(reader->Finish());
-    Expect(status.ok(), absl::StrCat("checkpoint ", uuid, ": ", status.ToString()));
-    Expect(!status.ok() || ToHex(sha.Finish()) == digest,
-           absl::StrCat("checkpoint ", uuid, " has other bytes"));
-    return absl::OkStatus();
+    Expect(status.ok(), absl::IsNotFound(status) ? Kind::kLost : Kind::kOther,
+           absl::StrCat("bytes of checkpoints/", uuid, ": ", status.ToString()));
+    Expect(!status.ok() || ToHex(sha.Finish()) == digest, Kind::kOther,
+           absl::StrCat("checkpoints/", uuid, " has other bytes"));
   }
 
   KillOracle& oracle_;

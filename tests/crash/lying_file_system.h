@@ -8,12 +8,13 @@
 #include <vector>
 
 #include "absl/strings/str_cat.h"
+#include "absl/types/span.h"
 #include "common/file_system.h"
 
 namespace cvtrain {
 
 // A file system that says OK to some syncs without doing them: a program that forgot them. It is
-// how the crash tests prove that they would notice. Thread-safe.
+// how the crash tests prove that they would notice. Thread-safe. Open files must not outlive it.
 class LyingFileSystem : public FileSystem {
  public:
   // Called with "Sync PATH" or "SyncDir PATH"; true: do not do it.
@@ -36,7 +37,11 @@ class LyingFileSystem : public FileSystem {
   }
   absl::StatusOr<std::unique_ptr<ReadWriteFile>> NewReadWriteFile(
       const std::string& path) override {
-    return base_.NewReadWriteFile(path);
+    auto file = base_.NewReadWriteFile(path);
+    if (!file.ok()) {
+      return file.status();
+    }
+    return std::make_unique<Overwritten>(*std::move(file), *this, path);
   }
   absl::StatusOr<std::unique_ptr<RandomAccessFile>> OpenBeneath(const std::string& root,
                                                                 absl::string_view name) override {
@@ -71,9 +76,7 @@ class LyingFileSystem : public FileSystem {
         : base_(std::move(base)), files_(files), path_(std::move(path)) {}
     absl::Status Append(absl::string_view data) override { return base_->Append(data); }
     absl::Status Flush() override { return base_->Flush(); }
-    absl::Status Sync() override {
-      return files_.forget_(absl::StrCat("Sync ", path_)) ? absl::OkStatus() : base_->Sync();
-    }
+    absl::Status Sync() override { return files_.SyncFile(path_, *base_); }
     absl::Status Close() override { return base_->Close(); }
     uint64_t size() const override { return base_->size(); }
 
@@ -82,6 +85,32 @@ class LyingFileSystem : public FileSystem {
     LyingFileSystem& files_;
     const std::string path_;
   };
+
+  class Overwritten : public ReadWriteFile {
+   public:
+    Overwritten(std::unique_ptr<ReadWriteFile> base, LyingFileSystem& files, std::string path)
+        : base_(std::move(base)), files_(files), path_(std::move(path)) {}
+    absl::StatusOr<size_t> ReadAt(uint64_t offset, absl::Span<char> buffer) const override {
+      return base_->ReadAt(offset, buffer);
+    }
+    absl::Status WriteAt(uint64_t offset, absl::string_view data) override {
+      return base_->WriteAt(offset, data);
+    }
+    absl::Status Allocate(uint64_t size_bytes) override { return base_->Allocate(size_bytes); }
+    absl::Status Sync() override { return files_.SyncFile(path_, *base_); }
+    absl::StatusOr<uint64_t> Size() const override { return base_->Size(); }
+    absl::Status Close() override { return base_->Close(); }
+
+   private:
+    std::unique_ptr<ReadWriteFile> base_;
+    LyingFileSystem& files_;
+    const std::string path_;
+  };
+
+  template <typename File>
+  absl::Status SyncFile(const std::string& path, File& file) {
+    return forget_(absl::StrCat("Sync ", path)) ? absl::OkStatus() : file.Sync();
+  }
 
   FileSystem& base_;
   const Forget forget_;

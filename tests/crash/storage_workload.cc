@@ -15,6 +15,7 @@
 #include "coordinator/storage/logs/log_store.h"
 #include "coordinator/storage/metrics/metric_store.h"
 #include "coordinator/storage/rocks.h"
+#include "tests/crash/eager_doubles.h"
 
 namespace cvtrain::coordinator {
 namespace {
@@ -49,16 +50,20 @@ std::string Content(int round, size_t size) {
 // All stores of one process.
 struct Stores {
   std::unique_ptr<Database> database;
-  std::unique_ptr<DatabaseJournal> journal;
+  std::unique_ptr<Journal> journal;
   std::unique_ptr<MetricStore> metrics;
   std::unique_ptr<LogStore> logs;
   std::unique_ptr<CheckpointStore> checkpoints;
   std::unique_ptr<ShardStore> shards;
 };
 
-absl::StatusOr<Stores> OpenStores(FileSystem& files, testing::FakeClock& clock) {
+absl::StatusOr<Stores> OpenStores(FileSystem& files, testing::FakeClock& clock,
+                                  const WorkloadOptions& workload) {
   static SeededRandom random(5);
   DatabaseOptions options;
+  if (workload.eager_committer) {
+    options.committer.write = WriteWithoutSync;
+  }
   options.directory = "/state";
   options.cache_bytes = 1 << 20;
   options.metrics_buffer_bytes = 64 << 10;
@@ -66,6 +71,9 @@ absl::StatusOr<Stores> OpenStores(FileSystem& files, testing::FakeClock& clock) 
   CVT_ASSIGN_OR_RETURN(stores.database, Database::Open(options, files, clock, random));
   CVT_ASSIGN_OR_RETURN(stores.journal,
                        DatabaseJournal::Open(*stores.database, {.tail_records = 5}));
+  if (workload.eager_journal) {
+    stores.journal = std::make_unique<EagerJournal>(std::move(stores.journal));
+  }
   stores.metrics = std::make_unique<MetricStore>(*stores.database);
   stores.logs = std::make_unique<LogStore>(*stores.database);
   CVT_ASSIGN_OR_RETURN(stores.checkpoints, CheckpointStore::Open(*stores.database));
@@ -112,9 +120,6 @@ class Workload {
       ++oracle_.revision_sent;
       records.push_back({oracle_.revision_sent, EventBytes(oracle_.revision_sent)});
     }
-    if (options_.acknowledge_before_append) {
-      oracle_.revision_acknowledged = oracle_.revision_sent;
-    }
     CVT_RETURN_IF_ERROR(stores_.journal->Append(records));
     oracle_.revision_acknowledged = oracle_.revision_sent;
     return absl::OkStatus();
@@ -139,10 +144,6 @@ class Workload {
         {kTrial, "s", round, {line}}, [this, lines](const absl::Status& status) {
           oracle_.lines_acknowledged = status.ok() ? lines : oracle_.lines_acknowledged;
         }));
-    if (options_.acknowledge_before_commit) {
-      steps_done(absl::OkStatus());
-      oracle_.lines_acknowledged = lines;
-    }
     return stores_.database->committer().Commit();
   }
 
@@ -229,14 +230,15 @@ class Checker {
 
   absl::Status CheckJournal() {
     const int64_t last = stores_.journal->last_revision();
-    Expect(
-        last >= oracle_.revision_acknowledged,
-        absl::StrCat("journal ends at ", last, ", acknowledged ", oracle_.revision_acknowledged));
+    Expect(last >= oracle_.revision_acknowledged,
+           absl::StrCat("lost: the journal ends at ", last, ", acknowledged ",
+                        oracle_.revision_acknowledged));
     Expect(last <= oracle_.revision_sent,
            absl::StrCat("journal has ", last, " of ", oracle_.revision_sent, " records sent"));
     CVT_ASSIGN_OR_RETURN(const auto snapshot, stores_.journal->LoadSnapshot());
     const int64_t from = snapshot ? snapshot->revision : 0;
-    Expect(from >= oracle_.snapshot_acknowledged, "an acknowledged snapshot is lost");
+    Expect(from >= oracle_.snapshot_acknowledged,
+           absl::StrCat("lost: the snapshot after ", oracle_.snapshot_acknowledged));
     Expect(!snapshot || snapshot->bytes == SnapshotBytes(from), "the snapshot has other bytes");
     return stores_.journal->Replay(from, [this](const JournalRecord& record) {
       Expect(record.bytes == EventBytes(record.revision),
@@ -252,9 +254,9 @@ class Checker {
     query.lineage = {{1, 0}};
     CVT_ASSIGN_OR_RETURN(const MetricAnswer answer, stores_.metrics->Query(query));
     const auto count = static_cast<int64_t>(answer.points.size());
-    Expect(
-        count >= oracle_.steps_acknowledged,
-        absl::StrCat("metrics have ", count, " points, acknowledged ", oracle_.steps_acknowledged));
+    Expect(count >= oracle_.steps_acknowledged,
+           absl::StrCat("lost: metrics have ", count, " points, acknowledged ",
+                        oracle_.steps_acknowledged));
     Expect(count <= oracle_.steps_sent && count % kStepsPerBatch == 0,
            absl::StrCat("metrics have ", count, " points: not whole batches that were sent"));
     for (int64_t i = 0; i < count; ++i) {
@@ -270,9 +272,11 @@ class Checker {
     query.trial = kTrial;
     CVT_ASSIGN_OR_RETURN(const LogAnswer answer, stores_.logs->List(query));
     const auto count = static_cast<int64_t>(answer.lines.size());
-    Expect(count >= oracle_.lines_acknowledged && count <= oracle_.lines_sent,
-           absl::StrCat("logs have ", count, " lines, acknowledged ", oracle_.lines_acknowledged,
-                        ", sent ", oracle_.lines_sent));
+    Expect(count >= oracle_.lines_acknowledged,
+           absl::StrCat("lost: logs have ", count, " lines, acknowledged ",
+                        oracle_.lines_acknowledged));
+    Expect(count <= oracle_.lines_sent,
+           absl::StrCat("logs have ", count, " lines, sent ", oracle_.lines_sent));
     for (int64_t i = 0; i < count; ++i) {
       const TrialLogLine& line = answer.lines[static_cast<size_t>(i)];
       Expect(line.sequence == i + 1 && line.text == LineText(i + 1),
@@ -289,7 +293,7 @@ class Checker {
       return absl::OkStatus();
     }
     if (absl::IsNotFound(info.status())) {
-      Expect(false, absl::StrCat("an acknowledged checkpoint is lost: ", id.ToString()));
+      Expect(false, absl::StrCat("lost: checkpoint ", id.ToString()));
       return absl::OkStatus();
     }
     CVT_RETURN_IF_ERROR(info.status());
@@ -300,7 +304,7 @@ class Checker {
   absl::Status CheckShard(const std::string& digest) {
     const auto file = stores_.shards->OpenRead(digest);
     if (absl::IsNotFound(file.status())) {
-      Expect(false, absl::StrCat("an acknowledged shard is lost: ", digest));
+      Expect(false, absl::StrCat("lost: shard ", digest));
       return absl::OkStatus();
     }
     CVT_RETURN_IF_ERROR(file.status());
@@ -319,7 +323,7 @@ class Checker {
 
 void RunStorageWorkload(FileSystem& files, testing::FakeClock& clock,
                         const WorkloadOptions& options, StorageOracle& oracle) {
-  absl::StatusOr<Stores> stores = OpenStores(files, clock);
+  absl::StatusOr<Stores> stores = OpenStores(files, clock, options);
   if (stores.ok()) {
     Workload(*stores, options, oracle).Run(clock).IgnoreError();  // ends at the first error
   }
@@ -327,7 +331,7 @@ void RunStorageWorkload(FileSystem& files, testing::FakeClock& clock,
 
 std::vector<std::string> CheckStorage(FileSystem& files, testing::FakeClock& clock,
                                       const StorageOracle& oracle) {
-  absl::StatusOr<Stores> stores = OpenStores(files, clock);
+  absl::StatusOr<Stores> stores = OpenStores(files, clock, {});
   if (!stores.ok()) {
     return {absl::StrCat("refused: ", stores.status().ToString())};
   }

@@ -32,12 +32,10 @@ struct StorageOracle {
   std::set<std::string> shards_acknowledged;             // digests
 };
 
-// How the workload runs; the planted bugs are here.
 struct WorkloadOptions {
-  // A bug: metrics and lines are acknowledged when they are staged, not when they are durable.
-  bool acknowledge_before_commit = false;
-  // A bug: a record of the journal is acknowledged before it is appended.
-  bool acknowledge_before_append = false;
+  // Planted bugs, see eager_doubles.h: a journal, and a committer, that say OK before the sync.
+  bool eager_journal = false;
+  bool eager_committer = false;
   // Called at the end, while all is open and HEAD knows all of it.
   std::function<void()> at_end = [] {};
 };
@@ -49,8 +47,8 @@ void RunStorageWorkload(FileSystem& files, testing::FakeClock& clock,
                         const WorkloadOptions& options, StorageOracle& oracle);
 
 // Opens every store and compares all that is there with `oracle`: returns one line for each broken
-// promise. Reads everything. A store that cannot be opened or read is one, too; its line begins
-// with "refused: ".
+// promise. Reads everything. The line of something acknowledged that is not there begins with
+// "lost: "; that of a store that cannot be opened or read with "refused: ".
 std::vector<std::string> CheckStorage(FileSystem& files, testing::FakeClock& clock,
                                       const StorageOracle& oracle);
 
