@@ -1,11 +1,10 @@
 // cvctl: wiring only.
-#include <poll.h>
-#include <signal.h>
 #include <sys/ioctl.h>
-#include <sys/signalfd.h>
 #include <unistd.h>
 
+#include <cstdlib>
 #include <iostream>
+#include <memory>
 #include <string>
 #include <vector>
 
@@ -15,31 +14,26 @@
 #include "absl/strings/str_split.h"
 #include "client/call/verb.h"
 #include "client/files/cli.h"
+#include "client/files/interrupts.h"
 #include "common/env.h"
 #include "common/errors.h"
 #include "common/text.h"
+#include "common/thread.h"
 
 namespace cvtrain::client {
 namespace {
 
-// Ctrl-C ends a wait instead of the program, so that a view can say good-bye.
-int OpenInterrupts() {
-  sigset_t set;
-  sigemptyset(&set);
-  sigaddset(&set, SIGINT);
-  sigprocmask(SIG_BLOCK, &set, nullptr);
-  return signalfd(-1, &set, SFD_CLOEXEC);
+TerminalSize SizeOfTerminal() {
+  TerminalSize size;
+  winsize window = {};
+  if (ioctl(STDOUT_FILENO, TIOCGWINSZ, &window) != 0) return size;
+  if (window.ws_col > 0) size.columns = window.ws_col;
+  if (window.ws_row > 0) size.rows = window.ws_row;
+  return size;
 }
 
-bool SleepUnlessInterrupted(int interrupts, absl::Duration duration) {
-  pollfd wait = {.fd = interrupts, .events = POLLIN, .revents = 0};
-  return poll(&wait, 1, static_cast<int>(absl::ToInt64Milliseconds(duration))) == 0;
-}
-
-int TerminalColumns() {
-  winsize size = {};
-  return ioctl(STDOUT_FILENO, TIOCGWINSZ, &size) == 0 && size.ws_col > 0 ? size.ws_col : 100;
-}
+// Ctrl-C a second time: whatever hangs, it ends.
+void EndAtOnce() { std::_Exit(static_cast<int>(ExitCode::kDetached)); }
 
 std::string ProgramPath() {
   std::string path(4096, '\0');
@@ -76,44 +70,64 @@ std::vector<std::string> Canonical(std::vector<std::string> words) {
   return words;
 }
 
-int PrintError(const absl::Status& status) {
-  std::vector<std::string> lines = absl::StrSplit(status.message(), '\n');
+int PrintError(const absl::Status& status, bool json) {
+  if (json) {
+    std::cerr << ErrorJson(status);
+    return static_cast<int>(ExitCodeFor(status));
+  }
   std::cerr << "cvctl: ";
-  for (const std::string& line : lines) std::cerr << EscapeText(line) << '\n';
+  for (absl::string_view line : absl::StrSplit(status.message(), '\n'))
+    std::cerr << EscapeText(line) << '\n';
   return static_cast<int>(ExitCodeFor(status));
+}
+
+// A verb that ended well, and whose answer nobody got, has not ended well.
+int CheckOutput(int code) {
+  std::cout.flush();
+  if (std::cout.good()) return code;
+  std::cerr << "cvctl: standard output: could not be written, so part of the answer is missing; "
+               "is the disk full?\n";
+  return code == 0 ? static_cast<int>(ExitCode::kFailed) : code;
 }
 
 int Run(const std::vector<std::string>& arguments) {
   const std::vector<std::string> words = Canonical(arguments);
   if (words.empty() || words[0] == "help" || words[0] == "--help" || words[0] == "-h") {
     PrintHelp(words.empty() ? std::cerr : std::cout);
-    return words.empty() ? static_cast<int>(ExitCode::kUsage) : 0;
+    return words.empty() ? static_cast<int>(ExitCode::kUsage) : CheckOutput(0);
   }
-  const int interrupts = OpenInterrupts();
-  const bool terminal = isatty(STDOUT_FILENO) != 0;
-  const Cli cli{
-      .out = std::cout,
-      .err = std::cerr,
-      .out_is_terminal = terminal,
-      .columns = terminal ? TerminalColumns() : 100,
-      .files = PosixFileSystem(),
-      .clock = RealClock(),
-      .random = SystemRandom(),
-      .env = GetEnv,
-      .sleep = [interrupts](absl::Duration d) { return SleepUnlessInterrupted(interrupts, d); },
-      .program = ProgramPath()};
+  const absl::StatusOr<std::unique_ptr<Interrupts>> interrupts = Interrupts::Create(EndAtOnce);
+  const bool json = AsksForJson(words);
+  if (!interrupts.ok()) return PrintError(interrupts.status(), json);
+  const StopToken stop = (*interrupts)->token();
+  const Cli cli{.out = std::cout,
+                .err = std::cerr,
+                .out_is_terminal = isatty(STDOUT_FILENO) != 0,
+                .terminal_size = SizeOfTerminal,
+                .files = PosixFileSystem(),
+                .clock = RealClock(),
+                .random = SystemRandom(),
+                .env = GetEnv,
+                .sleep = [stop](absl::Duration duration) { return !WaitForStop(stop, duration); },
+                .stop = stop,
+                .read_input =
+                    [&interrupts](size_t size_bytes_max) {
+                      return (*interrupts)->ReadAll(STDIN_FILENO, size_bytes_max);
+                    },
+                .program = ProgramPath()};
   std::vector<std::string> names;
   for (const Verb& verb : Verbs()) {
     names.push_back(verb.name);
     if (words[0] != verb.name) continue;
     const absl::StatusOr<ExitCode> code = verb.run(cli, {words.begin() + 1, words.end()});
-    std::cout.flush();
-    return code.ok() ? static_cast<int>(*code) : PrintError(code.status());
+    std::cout.flush();  // what was found out comes before what went wrong
+    return CheckOutput(code.ok() ? static_cast<int>(*code) : PrintError(code.status(), json));
   }
-  return PrintError(InvalidArgument(
-      Reason::kUsage,
-      absl::StrCat("unknown verb ", words[0], DidYouMean(NearestNames(words[0], names)),
-                   "; `cvctl help` lists them")));
+  return PrintError(
+      InvalidArgument(Reason::kUsage, absl::StrCat("unknown verb ", words[0],
+                                                   DidYouMean(NearestNames(words[0], names)),
+                                                   "; `cvctl help` lists them")),
+      json);
 }
 
 }  // namespace

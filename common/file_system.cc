@@ -26,6 +26,13 @@ absl::StatusOr<std::string> ReadFile(FileSystem& files, const std::string& path,
 
 absl::Status WriteFileAtomic(FileSystem& files, const std::string& path, absl::string_view data,
                              uint32_t permissions) {
+  return WriteFileAtomic(
+      files, path, [data](WritableFile& file) { return file.Append(data); }, permissions);
+}
+
+absl::Status WriteFileAtomic(FileSystem& files, const std::string& path,
+                             const std::function<absl::Status(WritableFile&)>& fill,
+                             uint32_t permissions) {
   // 1. The new content, complete and on disk under a name that nobody reads. A
   //    crash leaves the old file and a temporary.
   // 2. The rename. A crash leaves the old or the new file, whole.
@@ -35,7 +42,7 @@ absl::Status WriteFileAtomic(FileSystem& files, const std::string& path, absl::s
   options.permissions = permissions;
   const auto write = [&]() -> absl::Status {
     CVT_ASSIGN_OR_RETURN(const auto file, files.NewWritableFile(temporary, options));
-    CVT_RETURN_IF_ERROR(file->Append(data));
+    CVT_RETURN_IF_ERROR(fill(*file));
     CVT_RETURN_IF_ERROR(file->Sync());
     CVT_RETURN_IF_ERROR(file->Close());
     return files.Rename(temporary, path);

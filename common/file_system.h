@@ -3,6 +3,7 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <functional>
 #include <memory>
 #include <string>
 #include <vector>
@@ -173,6 +174,12 @@ absl::StatusOr<std::string> ReadFile(FileSystem& files, const std::string& path,
 // it, renames it, syncs the directory. A crash may leave the temporary, which
 // the next call overwrites; two writers of one path must not run at once.
 absl::Status WriteFileAtomic(FileSystem& files, const std::string& path, absl::string_view data,
+                             uint32_t permissions = 0644);
+
+// The same for content that is made piece by piece: `fill` appends it, and its error
+// leaves the old file.
+absl::Status WriteFileAtomic(FileSystem& files, const std::string& path,
+                             const std::function<absl::Status(WritableFile&)>& fill,
                              uint32_t permissions = 0644);
 
 // True if something (of any type) is there; errors other than NOT_FOUND are returned.

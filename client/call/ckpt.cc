@@ -43,21 +43,6 @@ absl::StatusOr<std::string> Download(Connection& connection, const std::string& 
   return bytes;
 }
 
-// The file appears whole or not at all.
-absl::Status WriteSafetensorsFile(const Cli& cli, const formats::CheckpointView& view,
-                                  const std::string& path) {
-  const std::string temporary = path + ".tmp";
-  CVT_ASSIGN_OR_RETURN(auto file, cli.files.NewWritableFile(temporary, {}));
-  absl::Status status = formats::WriteSafetensors(
-      view, [&file](absl::string_view piece) { return file->Append(piece); });
-  if (status.ok()) status = file->Sync();
-  if (status.ok()) status = file->Close();
-  if (status.ok()) status = cli.files.Rename(temporary, path);
-  if (!status.ok())
-    cli.files.Remove(temporary).IgnoreError();  // the first error is the one to tell
-  return status;
-}
-
 absl::StatusOr<ExitCode> Export(const Cli& cli, const Arguments& arguments) {
   GlobalOptions options;
   std::string path;
@@ -79,8 +64,12 @@ absl::StatusOr<ExitCode> Export(const Cli& cli, const Arguments& arguments) {
   CVT_ASSIGN_OR_RETURN(const std::string bytes, Download(*connection, name));
   CVT_ASSIGN_OR_RETURN(const formats::CheckpointView view,
                        formats::CheckpointView::Open(bytes, name));
+  // The file appears whole or not at all.
   if (format == "safetensors") {
-    CVT_RETURN_IF_ERROR(WriteSafetensorsFile(cli, view, path));
+    CVT_RETURN_IF_ERROR(WriteFileAtomic(cli.files, path, [&view](WritableFile& file) {
+      return formats::WriteSafetensors(
+          view, [&file](absl::string_view piece) { return file.Append(piece); });
+    }));
   } else {
     CVT_RETURN_IF_ERROR(WriteFileAtomic(cli.files, path, bytes));
   }
@@ -88,20 +77,21 @@ absl::StatusOr<ExitCode> Export(const Cli& cli, const Arguments& arguments) {
   return ExitCode::kDone;
 }
 
+constexpr Subcommand kSubcommands[] = {
+    {"ls", "list checkpoints, of trials or experiments if some are named",
+     [](const Cli& cli, const Arguments& rest) { return RunGet(cli, WithFirst("ckpt", rest)); }},
+    {"describe", "everything about one checkpoint",
+     [](const Cli& cli, const Arguments& rest) {
+       return RunDescribe(cli, WithKind("ckpt", rest));
+     }},
+    {"verify", "read every byte and compare the digests", Verify},
+    {"export", "write a checkpoint's weights to a file", Export},
+};
+
 }  // namespace
 
 absl::StatusOr<ExitCode> RunCkpt(const Cli& cli, const Arguments& arguments) {
-  const std::string what = arguments.empty() ? "" : arguments[0];
-  Arguments rest(arguments.begin() + (arguments.empty() ? 0 : 1), arguments.end());
-  if (what == "ls" || what == "list") {
-    rest.insert(rest.begin(), "ckpt");
-    return RunGet(cli, rest);
-  }
-  if (what == "verify") return Verify(cli, rest);
-  if (what == "export") return Export(cli, rest);
-  if (what == "describe") return RunDescribe(cli, rest);
-  return InvalidArgument(Reason::kUsage,
-                         absl::StrCat("cvctl ckpt ls|verify|export|describe: got \"", what, "\""));
+  return RunSubcommand(cli, "ckpt", kSubcommands, arguments);
 }
 
 }  // namespace cvtrain::client

@@ -7,12 +7,14 @@
 
 #include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
+#include "client/call/pages.h"
 #include "common/crc32c.h"
 #include "common/errors.h"
 #include "common/limits.h"
 #include "common/rpc/channel.h"
 #include "common/rpc/status.h"
 #include "common/status_macros.h"
+#include "common/text.h"
 #include "cvtrain/v1/checkpoint.grpc.pb.h"
 #include "cvtrain/v1/cluster.grpc.pb.h"
 #include "cvtrain/v1/dataset.grpc.pb.h"
@@ -31,11 +33,11 @@ constexpr absl::Duration kRetryPause = absl::Milliseconds(200);
 // A stream may take as long as its bytes need, but not for ever.
 constexpr absl::Duration kStreamTimeout = absl::Hours(2);
 
-void SetDeadline(grpc::ClientContext& context, absl::Duration timeout) {
-  context.set_deadline(DeadlineAfter(timeout));
-}
-
 }  // namespace
+
+bool IsOutage(const absl::Status& status) {
+  return absl::IsUnavailable(status) || absl::IsDeadlineExceeded(status);
+}
 
 class Connection::Impl {
  public:
@@ -43,19 +45,36 @@ class Connection::Impl {
        const std::shared_ptr<grpc::Channel>& channel)
       : cli_(cli), options_(options), channel_(channel) {}
 
+  // One try, which Ctrl-C cancels.
+  absl::Status Call(absl::Duration timeout,
+                    const std::function<absl::Status(grpc::ClientContext&)>& call) const {
+    grpc::ClientContext context;
+    context.set_deadline(DeadlineAfter(timeout));
+    const std::stop_callback cancel(cli_.stop, [&context] { context.TryCancel(); });
+    const absl::Status status = call(context);
+    return !status.ok() && cli_.stop.stop_requested() ? Interrupted() : status;
+  }
+
   // `once` makes one try with the time that is left.
-  absl::Status Repeat(const std::function<absl::Status(absl::Duration left)>& once) {
+  absl::Status Repeat(const std::function<absl::Status(absl::Duration left)>& once) const {
     const absl::Duration end = cli_.clock.SteadyNow() + options_.timeout;
     while (true) {
       const absl::Status status =
           once(std::max(absl::Milliseconds(100), end - cli_.clock.SteadyNow()));
-      if (!absl::IsUnavailable(status)) return status;
-      if (cli_.clock.SteadyNow() + kRetryPause >= end || !cli_.sleep(kRetryPause))
-        return Explain(status);
+      if (!absl::IsUnavailable(status)) return Explain(status);
+      if (cli_.clock.SteadyNow() + kRetryPause >= end) return Explain(status);
+      if (!cli_.sleep(kRetryPause)) return Interrupted();
     }
   }
 
   absl::Status Explain(const absl::Status& status) const {
+    if (ReasonOf(status) == Reason::kDeadline && absl::IsDeadlineExceeded(status) &&
+        !options_.timeout_given) {
+      return Unavailable(
+          Reason::kServerUnreachable,
+          absl::StrCat("the coordinator at ", options_.address, " did not answer within ",
+                       FormatElapsed(options_.timeout), "; --timeout allows it more"));
+    }
     if (ReasonOf(status) != Reason::kServerUnreachable) return status;
     const char* way_out = IsLocalAddress(options_.address)
                               ? "`cvctl local up` starts one, --server names another"
@@ -66,7 +85,7 @@ class Connection::Impl {
   }
 
   const Cli& cli_;
-  const ConnectionOptions options_;
+  ConnectionOptions options_;
   const std::shared_ptr<grpc::Channel> channel_;
 };
 
@@ -81,14 +100,18 @@ absl::StatusOr<std::unique_ptr<Connection>> Connection::Open(const Cli& cli,
 
 const std::string& Connection::address() const { return impl_->options_.address; }
 
+void Connection::LimitCalls(absl::Duration timeout) {
+  impl_->options_.timeout = std::min(impl_->options_.timeout, timeout);
+}
+
 #define CVTRAIN_DEFINE_CALL(service, method)                                                    \
   absl::StatusOr<v1::method##Response> Connection::method(const v1::method##Request& request) { \
     const auto stub = v1::service::NewStub(impl_->channel_);                                    \
     v1::method##Response response;                                                              \
     CVT_RETURN_IF_ERROR(impl_->Repeat([&](absl::Duration left) {                                \
-      grpc::ClientContext context;                                                              \
-      SetDeadline(context, left);                                                               \
-      return FromGrpcStatus(stub->method(&context, request, &response));                        \
+      return impl_->Call(left, [&](grpc::ClientContext& context) {                              \
+        return FromGrpcStatus(stub->method(&context, request, &response));                      \
+      });                                                                                       \
     }));                                                                                        \
     return response;                                                                            \
   }
@@ -97,45 +120,48 @@ CVTRAIN_CLIENT_CALLS(CVTRAIN_DEFINE_CALL)
 
 bool Connection::Answers(absl::Duration timeout) {
   const auto stub = v1::ClusterService::NewStub(impl_->channel_);
-  grpc::ClientContext context;
-  SetDeadline(context, timeout);
   v1::GetClusterResponse response;
-  return stub->GetCluster(&context, v1::GetClusterRequest(), &response).ok();
+  return impl_
+      ->Call(
+          timeout,
+          [&](grpc::ClientContext& context) {
+            return FromGrpcStatus(stub->GetCluster(&context, v1::GetClusterRequest(), &response));
+          })
+      .ok();
 }
 
 absl::Status Connection::DownloadCheckpoint(
     const std::string& name, const std::function<absl::Status(absl::string_view)>& chunk) {
   const auto stub = v1::CheckpointService::NewStub(impl_->channel_);
-  grpc::ClientContext context;
-  SetDeadline(context, kStreamTimeout);
   v1::DownloadCheckpointRequest request;
   request.set_name(name);
-  const auto reader = stub->DownloadCheckpoint(&context, request);
-  v1::DownloadCheckpointResponse response;
-  uint64_t offset = 0;
-  absl::Status status;
-  while (status.ok() && reader->Read(&response)) {
-    if (Crc32c(response.chunk()) != response.crc32c()) {
-      status =
-          DataLoss(Reason::kCheckpointBad, absl::StrCat(name, ": the bytes at offset ", offset,
-                                                        " were damaged on the way; try again"));
-    } else {
-      status = chunk(response.chunk());
+  const absl::Status end = impl_->Call(kStreamTimeout, [&](grpc::ClientContext& context) {
+    const auto reader = stub->DownloadCheckpoint(&context, request);
+    v1::DownloadCheckpointResponse response;
+    uint64_t offset = 0;
+    absl::Status status;
+    while (status.ok() && reader->Read(&response)) {
+      if (Crc32c(response.chunk()) != response.crc32c()) {
+        status =
+            DataLoss(Reason::kCheckpointBad, absl::StrCat(name, ": the bytes at offset ", offset,
+                                                          " were damaged on the way; try again"));
+      } else {
+        status = chunk(response.chunk());
+      }
+      offset += response.chunk().size();
     }
-    offset += response.chunk().size();
-  }
-  if (!status.ok()) context.TryCancel();
-  const absl::Status end = FromGrpcStatus(reader->Finish());
-  return status.ok() ? impl_->Explain(end) : status;
+    if (!status.ok()) context.TryCancel();
+    const absl::Status finished = FromGrpcStatus(reader->Finish());
+    return status.ok() ? finished : status;
+  });
+  return impl_->Explain(end);
 }
 
 absl::Status Connection::UploadShard(const std::string& request_id, const v1::Shard& shard,
                                      const std::string& path) {
   const auto stub = v1::DatasetService::NewStub(impl_->channel_);
   CVT_ASSIGN_OR_RETURN(auto file, impl_->cli_.files.NewRandomAccessFile(path));
-  return impl_->Repeat([&](absl::Duration) -> absl::Status {
-    grpc::ClientContext context;
-    SetDeadline(context, kStreamTimeout);
+  const auto send = [&](grpc::ClientContext& context) -> absl::Status {
     v1::UploadShardResponse response;
     const auto writer = stub->UploadShard(&context, &response);
     v1::UploadShardRequest message;
@@ -157,19 +183,19 @@ absl::Status Connection::UploadShard(const std::string& request_id, const v1::Sh
     }
     writer->WritesDone();
     return FromGrpcStatus(writer->Finish());
-  });
+  };
+  return impl_->Repeat([&](absl::Duration) { return impl_->Call(kStreamTimeout, send); });
 }
 
 absl::StatusOr<std::vector<v1::Trial>> Connection::AllTrials(const std::string& parent) {
   v1::ListTrialsRequest request;
   request.set_parent(parent);
-  request.set_page_size(limits::kPageSizeMax);
   std::vector<v1::Trial> trials;
-  do {
-    CVT_ASSIGN_OR_RETURN(v1::ListTrialsResponse response, ListTrials(request));
-    for (v1::Trial& trial : *response.mutable_trials()) trials.push_back(std::move(trial));
-    request.set_page_token(response.next_page_token());
-  } while (!request.page_token().empty());
+  CVT_RETURN_IF_ERROR(
+      ForEachPage(*this, &Connection::ListTrials, request, [&](v1::ListTrialsResponse response) {
+        for (v1::Trial& one : *response.mutable_trials()) trials.push_back(std::move(one));
+        return true;
+      }));
   return trials;
 }
 

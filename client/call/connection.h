@@ -48,19 +48,26 @@
 
 namespace cvtrain::client {
 
+// True if an error says that nobody answers at this moment: what a verb that
+// follows something waits out.
+bool IsOutage(const absl::Status& status);
+
 struct ConnectionOptions {
   std::string address;
   TlsFiles tls;
   // Of one call, with its repetitions.
   absl::Duration timeout = absl::Seconds(30);
+  // The user asked for `timeout`, so that hitting it is an answer of its own
+  // (DEADLINE); otherwise it says that nobody answers (SERVER_UNREACHABLE).
+  bool timeout_given = false;
 };
 
 // A coordinator, as functions.
 //
 // Every call has a deadline. UNAVAILABLE is tried again until then, which is
 // safe because reads change nothing and mutations carry a request id. Errors
-// are the service's, with reasons; SERVER_UNREACHABLE says what to do.
-// Thread-compatible.
+// are the service's, with reasons; SERVER_UNREACHABLE says what to do. Ctrl-C
+// cancels the call that is on its way: CANCELLED (STOPPING). Thread-compatible.
 class Connection {
  public:
   static absl::StatusOr<std::unique_ptr<Connection>> Open(const Cli& cli,
@@ -68,6 +75,10 @@ class Connection {
   ~Connection();
 
   const std::string& address() const;
+
+  // From now on calls, with their repetitions, take at most `timeout`: for verbs
+  // that look again and again, and would rather say soon that nobody answers.
+  void LimitCalls(absl::Duration timeout);
 
 #define CVTRAIN_DECLARE_CALL(service, method) \
   absl::StatusOr<v1::method##Response> method(const v1::method##Request& request);
@@ -86,7 +97,7 @@ class Connection {
   absl::Status UploadShard(const std::string& request_id, const v1::Shard& shard,
                            const std::string& path);
 
-  // All pages of a list.
+  // All pages of a list, in its order.
   absl::StatusOr<std::vector<v1::Trial>> AllTrials(const std::string& parent);
 
  private:

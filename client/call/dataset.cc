@@ -1,5 +1,6 @@
 // cvctl dataset create|ls|describe
 #include <algorithm>
+#include <memory>
 
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_format.h"
@@ -72,22 +73,39 @@ class ProgressLine {
   bool drawn_ = false;
 };
 
-// The folder that holds shards until they are sent; gone afterwards.
+// The folder that holds shards until they are sent; gone afterwards. Its name is
+// made here of chance alone, so what is removed is what this process made.
 class WorkDir {
  public:
-  WorkDir(const Cli& cli, std::string path) : cli_(cli), path_(std::move(path)) {}
+  // ALREADY_EXISTS (FILE_EXISTS) if something is in the way.
+  static absl::StatusOr<std::unique_ptr<WorkDir>> Create(const Cli& cli,
+                                                         const std::string& parent) {
+    const std::string path =
+        JoinPath(parent, absl::StrCat("cvctl-dataset-", Uuid::Random(cli.random).ToString()));
+    CVT_ASSIGN_OR_RETURN(const bool taken, Exists(cli.files, path));
+    if (taken) {
+      return AlreadyExists(Reason::kFileExists,
+                           absl::StrCat(path, ": exists already; remove it, or try again"));
+    }
+    CVT_RETURN_IF_ERROR(cli.files.CreateDir(path, 0700));
+    return std::unique_ptr<WorkDir>(new WorkDir(cli, path));
+  }
   ~WorkDir() { cli_.files.RemoveAll(path_).IgnoreError(); }  // it is the system's to clean up, then
   WorkDir(const WorkDir&) = delete;
   WorkDir& operator=(const WorkDir&) = delete;
   const std::string& path() const { return path_; }
 
  private:
+  WorkDir(const Cli& cli, std::string path) : cli_(cli), path_(std::move(path)) {}
+
   const Cli& cli_;
   const std::string path_;
 };
 
-absl::Status Upload(const Cli& cli, Connection& connection, const CreateOptions& options,
-                    const std::string& dataset, const DatasetBuild& build) {
+// Sends the shards that have not arrived yet, and commits the version.
+absl::StatusOr<v1::DatasetVersion> Send(const Cli& cli, Connection& connection,
+                                        const CreateOptions& options, const std::string& dataset,
+                                        const DatasetBuild& build) {
   v1::BeginDatasetVersionRequest begin;
   begin.set_dataset(dataset);
   begin.set_request_id(options.request_id);
@@ -105,7 +123,12 @@ absl::Status Upload(const Cli& cli, Connection& connection, const CreateOptions&
     CVT_RETURN_IF_ERROR(connection.UploadShard(options.request_id, shard,
                                                build.shard_paths[static_cast<size_t>(i)]));
   }
-  return absl::OkStatus();
+  v1::CommitDatasetVersionRequest commit;
+  commit.set_request_id(options.request_id);
+  commit.set_dataset(dataset);
+  *commit.mutable_version() = build.version;
+  CVT_ASSIGN_OR_RETURN(const auto response, connection.CommitDatasetVersion(commit));
+  return response.version();
 }
 
 void Report(const Cli& cli, const DatasetBuild& build) {
@@ -143,59 +166,56 @@ absl::StatusOr<ExitCode> Create(const Cli& cli, const Arguments& arguments) {
   CVT_RETURN_IF_ERROR(ValidateLabelName("NAME", positional[0]));
   if (options.from.empty())
     return InvalidArgument(Reason::kUsage, "--from: names the folder, and is required");
-  if (options.request_id.empty()) options.request_id = Uuid::Random(cli.random).ToString();
+  CVT_ASSIGN_OR_RETURN(options.request_id, RequestIdOf(cli, options.request_id));
   CVT_ASSIGN_OR_RETURN(const auto connection, Connect(cli, options.global));
   // Nobody should read a million images to hear that there is no coordinator.
   CVT_RETURN_IF_ERROR(connection->GetCluster(v1::GetClusterRequest()).status());
 
   if (options.work_dir.empty()) options.work_dir = cli.env("TMPDIR").value_or("/tmp");
-  const WorkDir work(
-      cli, JoinPath(options.work_dir, absl::StrCat("cvctl-dataset-", options.request_id)));
-  CVT_RETURN_IF_ERROR(cli.files.CreateDir(work.path(), 0700));
+  CVT_ASSIGN_OR_RETURN(const auto work, WorkDir::Create(cli, options.work_dir));
   ProgressLine line(cli);
-  absl::StatusOr<DatasetBuild> build =
-      BuildDataset(cli.files, cli.clock, options.from, options.build, work.path(),
-                   [&](const DatasetProgress& progress) {
-                     if (!options.quiet) line.Update(progress);
-                   });
+  absl::StatusOr<DatasetBuild> build = BuildDataset(
+      cli.files, cli.clock, options.from, options.build, work->path(),
+      [&](const DatasetProgress& progress) {
+        if (!options.quiet) line.Update(progress);
+      },
+      cli.stop);
   line.End();
   CVT_RETURN_IF_ERROR(build.status());
-  CVT_RETURN_IF_ERROR(Upload(cli, *connection, options, positional[0], *build));
-
-  v1::CommitDatasetVersionRequest commit;
-  commit.set_request_id(options.request_id);
-  commit.set_dataset(positional[0]);
-  *commit.mutable_version() = build->version;
-  CVT_ASSIGN_OR_RETURN(const auto committed, connection->CommitDatasetVersion(commit));
-  const std::string name = ShortName(committed.version().name());
+  const absl::StatusOr<v1::DatasetVersion> committed =
+      Send(cli, *connection, options, positional[0], *build);
+  if (IsOutage(committed.status()) || absl::IsCancelled(committed.status())) {
+    cli.err << "cvctl: the upload was broken off; `"
+            << RepeatCommand("dataset create", arguments, options.request_id)
+            << "` goes on with it\n";
+  }
+  CVT_RETURN_IF_ERROR(committed.status());
+  const std::string name = ShortName(committed->name());
   if (options.quiet) {
     cli.out << name << '\n';
     return ExitCode::kDone;
   }
-  build->version.set_name(committed.version().name());
-  *build->version.mutable_create_time() = committed.version().create_time();
+  build->version.set_name(committed->name());
+  *build->version.mutable_create_time() = committed->create_time();
   Report(cli, *build);
   cli.out << name << " created\n";
   return ExitCode::kDone;
 }
 
+constexpr Subcommand kSubcommands[] = {
+    {"create", "make a version from a folder of images", Create},
+    {"ls", "list data sets",
+     [](const Cli& cli, const Arguments& rest) { return RunGet(cli, WithFirst("dataset", rest)); }},
+    {"describe", "everything about one version",
+     [](const Cli& cli, const Arguments& rest) {
+       return RunDescribe(cli, WithKind("dataset", rest));
+     }},
+};
+
 }  // namespace
 
 absl::StatusOr<ExitCode> RunDataset(const Cli& cli, const Arguments& arguments) {
-  const std::string what = arguments.empty() ? "" : arguments[0];
-  Arguments rest(arguments.begin() + (arguments.empty() ? 0 : 1), arguments.end());
-  if (what == "create") return Create(cli, rest);
-  if (what == "ls" || what == "list") {
-    rest.insert(rest.begin(), "dataset");
-    return RunGet(cli, rest);
-  }
-  if (what == "describe") {
-    // A bare name means a data set here.
-    if (!rest.empty() && rest[0].find('/') == std::string::npos) rest[0] = "dataset/" + rest[0];
-    return RunDescribe(cli, rest);
-  }
-  return InvalidArgument(Reason::kUsage,
-                         absl::StrCat("cvctl dataset create|ls|describe: got \"", what, "\""));
+  return RunSubcommand(cli, "dataset", kSubcommands, arguments);
 }
 
 }  // namespace cvtrain::client

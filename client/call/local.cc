@@ -7,20 +7,18 @@
 // terminal, and Ctrl-C does not reach them.
 #include <signal.h>
 
-#include <algorithm>
 #include <functional>
+#include <memory>
 #include <optional>
 #include <utility>
 
 #include "absl/strings/match.h"
-#include "absl/strings/numbers.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/strip.h"
 #include "client/call/verb.h"
 #include "client/files/context.h"
 #include "client/files/daemon.h"
 #include "common/errors.h"
-#include "common/limits.h"
 #include "common/status_macros.h"
 #include "common/text.h"
 
@@ -58,11 +56,13 @@ Daemons DaemonsOf(const LocalOptions& options) {
   daemons.coordinator = {.name = "coordinator",
                          .argv = {JoinPath(options.bin_dir, "cvtrain-coordinator"), "--listen",
                                   address, "--state-dir", JoinPath(directory, "coordinator")},
-                         .directory = directory};
+                         .directory = directory,
+                         .lock_path = JoinPath(directory, "coordinator/lock")};
   daemons.worker = {.name = "worker",
                     .argv = {JoinPath(options.bin_dir, "cvtrain-worker"), "--coordinator", address,
                              "--state-dir", JoinPath(directory, "worker"), "--name", kWorkerName},
-                    .directory = directory};
+                    .directory = directory,
+                    .lock_path = JoinPath(directory, "worker/lock")};
   if (options.slots > 0) {
     daemons.worker.argv.insert(daemons.worker.argv.end(), {"--slots", absl::StrCat(options.slots)});
   }
@@ -93,44 +93,77 @@ absl::Status WaitUntilReady(const Cli& cli, const Daemon& daemon,
   return absl::OkStatus();
 }
 
-bool WorkerIsReady(Connection& connection) {
-  const auto response = connection.ListWorkers(v1::ListWorkersRequest());
-  if (!response.ok()) return false;
-  return std::any_of(response->workers().begin(), response->workers().end(),
-                     [](const v1::Worker& worker) {
-                       return worker.name() == absl::StrCat("workers/", kWorkerName) &&
-                              worker.state() == v1::Worker::STATE_READY;
-                     });
+// The worker of this cluster as the coordinator has it; default without an answer.
+v1::Worker LocalWorker(Connection& connection) {
+  v1::GetWorkerRequest request;
+  request.set_name(absl::StrCat("workers/", kWorkerName));
+  const auto response = connection.GetWorker(request);
+  return response.ok() ? response->worker() : v1::Worker();
 }
 
-absl::Status StartIfNeeded(const Cli& cli, const Daemon& daemon,
-                           const std::function<bool()>& ready) {
+bool WorkerIsReady(Connection& connection) {
+  return LocalWorker(connection).state() == v1::Worker::STATE_READY;
+}
+
+// One at a time may start or stop things here: two would each start a coordinator, of
+// which one dies after both have been called started.
+absl::StatusOr<std::unique_ptr<FileLock>> LockDirectory(const Cli& cli,
+                                                        const LocalOptions& options) {
+  const std::string path = JoinPath(options.directory, "cvctl.lock");
+  const absl::Duration end = cli.clock.SteadyNow() + kStartTimeout;
+  while (true) {
+    absl::StatusOr<std::unique_ptr<FileLock>> lock = cli.files.LockFile(path);
+    if (ReasonOf(lock.status()) != Reason::kStateDirBusy || cli.clock.SteadyNow() > end)
+      return lock;
+    if (!cli.sleep(kPollPause)) return Interrupted();
+  }
+}
+
+// Starts it, and waits until this very process does the work: `ready` may be said of
+// one that still answers, or of a lease that has not run out yet.
+absl::Status Start(const Cli& cli, const Daemon& daemon, const std::function<bool()>& ready) {
+  CVT_ASSIGN_OR_RETURN(const pid_t pid, StartDaemon(cli.files, daemon));
+  CVT_RETURN_IF_ERROR(WaitUntilReady(cli, daemon, [&] {
+    const absl::StatusOr<std::optional<pid_t>> holder = LockHolder(cli.files, daemon);
+    return holder.ok() && *holder == pid && ready();
+  }));
+  cli.out << daemon.name << " started, process " << pid << '\n';
+  return absl::OkStatus();
+}
+
+// `ready` says that it answers, `newly_ready` that one answers that has come since.
+absl::Status StartIfNeeded(const Cli& cli, const Daemon& daemon, const std::function<bool()>& ready,
+                           const std::function<bool()>& newly_ready) {
   CVT_ASSIGN_OR_RETURN(const std::optional<pid_t> running, RunningPid(cli.files, daemon));
   if (running.has_value()) {
     const absl::Status status = WaitUntilReady(cli, daemon, ready);
     // One that was on its way out, after a crash or a stop, is started like one that was gone.
     if (ReasonOf(status) != Reason::kWrongState) {
-      if (status.ok()) cli.out << daemon.name << " runs already, process " << *running << '\n';
-      return status;
+      CVT_RETURN_IF_ERROR(status);
+      cli.out << daemon.name << " runs already, process " << *running << '\n';
+      return WritePidFile(cli.files, daemon, *running);
     }
   }
-  CVT_ASSIGN_OR_RETURN(const pid_t pid, StartDaemon(cli.files, daemon));
-  CVT_RETURN_IF_ERROR(WaitUntilReady(cli, daemon, ready));
-  cli.out << daemon.name << " started, process " << pid << '\n';
-  return absl::OkStatus();
+  return Start(cli, daemon, newly_ready);
 }
 
 absl::StatusOr<ExitCode> Up(const Cli& cli, const LocalOptions& options) {
   CVT_RETURN_IF_ERROR(cli.files.CreateDir(options.directory, 0700));
+  CVT_ASSIGN_OR_RETURN(const auto lock, LockDirectory(cli, options));
   const Daemons daemons = DaemonsOf(options);
   CVT_ASSIGN_OR_RETURN(const auto connection,
                        Connection::Open(cli, {.address = LocalAddress(options.directory),
                                               .tls = {},
                                               .timeout = absl::Milliseconds(500)}));
-  CVT_RETURN_IF_ERROR(StartIfNeeded(cli, daemons.coordinator,
-                                    [&] { return connection->Answers(absl::Milliseconds(500)); }));
-  CVT_RETURN_IF_ERROR(
-      StartIfNeeded(cli, daemons.worker, [&] { return WorkerIsReady(*connection); }));
+  const auto answers = [&] { return connection->Answers(absl::Milliseconds(500)); };
+  CVT_RETURN_IF_ERROR(StartIfNeeded(cli, daemons.coordinator, answers, answers));
+  const absl::Time renewed = TimeOf(LocalWorker(*connection).renew_time());
+  CVT_RETURN_IF_ERROR(StartIfNeeded(
+      cli, daemons.worker, [&] { return WorkerIsReady(*connection); },
+      [&] {
+        const v1::Worker worker = LocalWorker(*connection);
+        return worker.state() == v1::Worker::STATE_READY && TimeOf(worker.renew_time()) != renewed;
+      }));
   cli.out << "cluster is up at " << connection->address() << "; logs and state in "
           << options.directory << '\n';
   return ExitCode::kDone;
@@ -161,6 +194,11 @@ absl::Status StopDaemon(const Cli& cli, const Daemon& daemon) {
 }
 
 absl::StatusOr<ExitCode> Down(const Cli& cli, const LocalOptions& options) {
+  std::unique_ptr<FileLock> lock;
+  CVT_ASSIGN_OR_RETURN(const bool exists, Exists(cli.files, options.directory));
+  if (exists) {
+    CVT_ASSIGN_OR_RETURN(lock, LockDirectory(cli, options));
+  }
   const Daemons daemons = DaemonsOf(options);
   // The worker first: its trials write checkpoints, which the coordinator keeps.
   CVT_RETURN_IF_ERROR(StopDaemon(cli, daemons.worker));

@@ -60,33 +60,53 @@ absl::StatusOr<bool> TrialHasEnded(Connection& connection, const std::string& tr
   return HasEnded(response.trial().state());
 }
 
+ExitCode Detach(const Cli& cli, const std::string& trial) {
+  cli.err << "\ndetached; `cvctl logs -f " << ShortName(trial) << "` comes back\n";
+  return ExitCode::kDetached;
+}
+
+// What one look printed.
+struct LogPage {
+  bool at_end = false;  // no more lines at this moment
+  bool enough = false;  // --head is met
+};
+
+absl::StatusOr<LogPage> PrintPage(const Cli& cli, Connection& connection, const LogOptions& options,
+                                  v1::ListLogLinesRequest& request, int& printed) {
+  CVT_ASSIGN_OR_RETURN(const auto response, connection.ListLogLines(request));
+  for (const v1::LogLine& line : response.lines()) {
+    if (options.head > 0 && printed == options.head) return LogPage{.enough = true};
+    PrintLine(cli, options, line);
+    ++printed;
+  }
+  cli.out.flush();
+  request.set_page_token(response.next_page_token());
+  return LogPage{.at_end = response.at_end()};
+}
+
 absl::StatusOr<ExitCode> PrintLogs(const Cli& cli, Connection& connection,
                                    const LogOptions& options, const std::string& trial) {
   v1::ListLogLinesRequest request = RequestOf(options, trial);
+  OutageNotice outage(cli);
   int printed = 0;
   bool ended = false;
-  while (true) {
-    absl::StatusOr<v1::ListLogLinesResponse> response = connection.ListLogLines(request);
-    if (!response.ok()) {
-      if (!options.follow || !absl::IsUnavailable(response.status())) return response.status();
-      if (!cli.sleep(kFollowPause)) return ExitCode::kDetached;
-      continue;
-    }
-    for (const v1::LogLine& line : response->lines()) {
-      if (options.head > 0 && printed == options.head) return ExitCode::kDone;
-      PrintLine(cli, options, line);
-      ++printed;
-    }
-    cli.out.flush();
-    request.set_page_token(response->next_page_token());
-    if (!response->at_end()) continue;
-    if (!options.follow || ended) return ExitCode::kDone;
+  for (bool first = true;; first = false) {
+    absl::StatusOr<LogPage> page = PrintPage(cli, connection, options, request, printed);
+    absl::Status status = page.status();
+    if (page.ok() && page->enough) return ExitCode::kDone;
+    if (page.ok() && !page->at_end) continue;
+    if (page.ok() && (!options.follow || ended)) return ExitCode::kDone;
     // Lines may arrive between the last page and the end: one more look after it.
-    CVT_ASSIGN_OR_RETURN(ended, TrialHasEnded(connection, trial));
-    if (!ended && !cli.sleep(kFollowPause)) {
-      cli.err << "\ndetached; `cvctl logs -f " << ShortName(trial) << "` comes back\n";
-      return ExitCode::kDetached;
+    if (page.ok()) {
+      const absl::StatusOr<bool> has_ended = TrialHasEnded(connection, trial);
+      status = has_ended.status();
+      ended = has_ended.ok() && *has_ended;
     }
+    if (options.follow && absl::IsCancelled(status)) return Detach(cli, trial);
+    if (!status.ok() && (first || !options.follow || !IsOutage(status))) return status;
+    outage.Note(status);
+    connection.LimitCalls(kLookTimeout);
+    if (!ended && !cli.sleep(kFollowPause)) return Detach(cli, trial);
   }
 }
 

@@ -1,9 +1,12 @@
 // cvctl metrics TRIAL...
 #include <algorithm>
 #include <map>
+#include <set>
 #include <string>
+#include <vector>
 
 #include "absl/strings/str_cat.h"
+#include "absl/strings/str_join.h"
 #include "absl/strings/str_split.h"
 #include "client/call/verb.h"
 #include "client/view/plot.h"
@@ -24,9 +27,6 @@ struct MetricOptions {
   bool plot = false;
   bool watch = false;
 };
-
-// The series of one trial by name.
-using SeriesMap = std::map<std::string, v1::MetricSeries>;
 
 absl::StatusOr<SeriesMap> Fetch(Connection& connection, const std::string& trial,
                                 const std::vector<std::string>& names, int max_points) {
@@ -96,8 +96,9 @@ void PrintPlots(const Cli& cli, const std::map<std::string, SeriesMap>& trials,
   // Dots of several trials cannot be told apart, letters can.
   for (const auto& [name, series] : plots) {
     cli.out << EscapeText(name) << '\n'
-            << Plot(series,
-                    {.columns = cli.columns, .x_label = options.by, .unicode = series.size() == 1})
+            << Plot(series, {.columns = cli.terminal_size().columns,
+                             .x_label = options.by,
+                             .unicode = series.size() == 1})
             << '\n';
   }
 }
@@ -119,22 +120,47 @@ void PrintTable(const Cli& cli, const std::map<std::string, SeriesMap>& trials,
   table.Print(cli.out, !options.global.no_headers);
 }
 
+// METRIC_NOT_FOUND, with the nearest names, if no trial has the metric `name`.
+absl::Status CheckMetric(Connection& connection, const std::map<std::string, SeriesMap>& trials,
+                         const std::string& name) {
+  std::set<std::string> known;
+  std::vector<std::string> ids;
+  for (const auto& [trial, all] : trials) {
+    const auto found = all.find(name);
+    if (found != all.end() && !found->second.steps().empty()) return absl::OkStatus();
+    v1::ListMetricsRequest request;
+    request.set_trial(trial);
+    CVT_ASSIGN_OR_RETURN(const auto response, connection.ListMetrics(request));
+    known.insert(response.metrics().begin(), response.metrics().end());
+    ids.push_back(ShortName(trial));
+  }
+  const std::vector<std::string> names(known.begin(), known.end());
+  const std::vector<std::string> nearest = NearestNames(name, names);
+  std::string others = DidYouMean(nearest);
+  if (nearest.empty()) others = absl::StrCat("; there are ", absl::StrJoin(names, ", "));
+  if (names.empty()) others = "; nothing has been reported yet";
+  return NotFound(Reason::kMetricNotFound, absl::StrCat("metric ", name, ": not reported by ",
+                                                        absl::StrJoin(ids, ", "), others));
+}
+
 absl::Status PrintOnce(const Cli& cli, Connection& connection, const MetricOptions& options,
                        const std::vector<std::string>& trial_names,
                        const std::vector<std::string>& names) {
   std::vector<std::string> wanted = names;
   if (!names.empty() && options.by != "step") wanted.push_back(AxisName(options.by));
   std::map<std::string, SeriesMap> trials;
-  v1::QueryMetricsResponse merged;
   for (const std::string& trial : trial_names) {
     CVT_ASSIGN_OR_RETURN(trials[trial],
                          Fetch(connection, trial, wanted, options.plot ? kPlotPointsMax : 0));
-    for (const auto& [name, series] : trials[trial]) *merged.add_series() = series;
   }
+  // What is watched may still come.
+  for (size_t i = 0; i < names.size() && !options.watch; ++i)
+    CVT_RETURN_IF_ERROR(CheckMetric(connection, trials, names[i]));
+  if (options.watch && cli.out_is_terminal) cli.out << "\x1b[H\x1b[2J";
   if (options.global.output == "csv") {
     PrintCsv(cli, trials, options, names);
   } else if (options.global.output == "json") {
-    cli.out << JsonText(merged);
+    cli.out << MetricsJson(trials);
   } else if (options.plot) {
     PrintPlots(cli, trials, options, names);
   } else {
@@ -181,12 +207,25 @@ absl::StatusOr<ExitCode> RunMetrics(const Cli& cli, const Arguments& arguments) 
   CVT_RETURN_IF_ERROR(CheckCount(positional, 1, 1000, "trials or experiments, such as trial/12.3"));
   const std::vector<std::string> names = absl::StrSplit(options.names, ',', absl::SkipEmpty());
   CVT_ASSIGN_OR_RETURN(const auto connection, Connect(cli, options.global));
-  do {
-    CVT_ASSIGN_OR_RETURN(const auto trials, TrialNames(*connection, positional));
-    if (options.watch && cli.out_is_terminal) cli.out << "\x1b[H\x1b[2J";
-    CVT_RETURN_IF_ERROR(PrintOnce(cli, *connection, options, trials, names));
-  } while (options.watch && cli.sleep(kWatchPause));
-  return options.watch ? ExitCode::kDetached : ExitCode::kDone;
+  OutageNotice outage(cli);
+  for (bool first = true;; first = false) {
+    const absl::StatusOr<std::vector<std::string>> trials = TrialNames(*connection, positional);
+    const absl::Status status =
+        trials.ok() ? PrintOnce(cli, *connection, options, *trials, names) : trials.status();
+    if (!options.watch) {
+      CVT_RETURN_IF_ERROR(status);
+      return ExitCode::kDone;
+    }
+    const bool goes_on = status.ok() || absl::IsCancelled(status) || (!first && IsOutage(status));
+    if (!goes_on) return status;
+    outage.Note(status);
+    connection->LimitCalls(kLookTimeout);
+    if (!cli.sleep(kWatchPause)) {
+      cli.err << "\ndetached; `cvctl metrics -w " << absl::StrJoin(positional, " ")
+              << "` comes back\n";
+      return ExitCode::kDetached;
+    }
+  }
 }
 
 }  // namespace cvtrain::client

@@ -1,17 +1,15 @@
 // cvctl submit FILE
-#include <iostream>
-#include <iterator>
 #include <string>
 
 #include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
+#include "absl/strings/str_replace.h"
 #include "absl/strings/str_split.h"
 #include "client/call/verb.h"
 #include "common/errors.h"
 #include "common/limits.h"
 #include "common/status_macros.h"
 #include "common/text.h"
-#include "common/uuid.h"
 #include "plan/recipe/reader.h"
 
 namespace cvtrain::client {
@@ -49,20 +47,18 @@ void Declare(FlagSet& flags, SubmitOptions& options) {
 }
 
 absl::StatusOr<std::string> ReadRecipeText(const Cli& cli, const std::string& path) {
-  if (path != "-") {
-    absl::StatusOr<std::string> text = ReadFile(cli.files, path, limits::kRecipeSizeBytesMax + 1);
-    if (!text.ok() && !absl::IsNotFound(text.status())) {
-      return InvalidArgument(
-          Reason::kRecipeInvalid,
-          absl::StrCat(path, ": ", text.status().message(), "; a recipe has at most ",
-                       FormatBytes(limits::kRecipeSizeBytesMax)));
-    }
-    return text;
-  }
-  std::string text(limits::kRecipeSizeBytesMax + 1, '\0');
-  std::cin.read(text.data(), static_cast<std::streamsize>(text.size()));
-  text.resize(static_cast<size_t>(std::cin.gcount()));
-  return text;
+  if (path == "-") return cli.read_input(limits::kRecipeSizeBytesMax + 1);
+  absl::StatusOr<std::string> text = ReadFile(cli.files, path, limits::kRecipeSizeBytesMax + 1);
+  if (ReasonOf(text.status()) != Reason::kLimitExceeded) return text;
+  return InvalidArgument(
+      Reason::kRecipeInvalid,
+      absl::StrCat(path, ": ", text.status().message(), "; a recipe has at most ",
+                   FormatBytes(limits::kRecipeSizeBytesMax)));
+}
+
+// Text as it is, whatever it would mean to YAML.
+std::string QuotedYaml(const std::string& text) {
+  return absl::StrCat("'", absl::StrReplaceAll(text, {{"'", "''"}}), "'");
 }
 
 // Flags that are short for --set.
@@ -71,8 +67,8 @@ absl::Status ApplyFlags(const SubmitOptions& options, std::vector<plan::Override
     CVT_ASSIGN_OR_RETURN(plan::Override one, plan::ParseOverride(text));
     overrides.push_back(std::move(one));
   }
-  if (!options.name.empty()) overrides.push_back({"name", options.name});
-  if (!options.project.empty()) overrides.push_back({"project", options.project});
+  if (!options.name.empty()) overrides.push_back({"name", QuotedYaml(options.name)});
+  if (!options.project.empty()) overrides.push_back({"project", QuotedYaml(options.project)});
   if (options.priority >= 0) overrides.push_back({"priority", absl::StrCat(options.priority)});
   return absl::OkStatus();
 }
@@ -130,6 +126,7 @@ absl::StatusOr<ExitCode> RunSubmit(const Cli& cli, const Arguments& arguments) {
   if (help) return ExitCode::kDone;
   CVT_RETURN_IF_ERROR(CheckCount(positional, 1, 1, "one FILE, or - for standard input"));
 
+  CVT_ASSIGN_OR_RETURN(options.request_id, RequestIdOf(cli, options.request_id));
   CVT_ASSIGN_OR_RETURN(const std::string text, ReadRecipeText(cli, positional[0]));
   std::vector<plan::Override> overrides;
   CVT_RETURN_IF_ERROR(ApplyFlags(options, overrides));
@@ -142,20 +139,23 @@ absl::StatusOr<ExitCode> RunSubmit(const Cli& cli, const Arguments& arguments) {
 
   v1::CreateExperimentRequest request;
   *request.mutable_spec() = *spec;
-  if (options.request_id.empty()) options.request_id = Uuid::Random(cli.random).ToString();
   request.set_request_id(options.request_id);
   absl::StatusOr<v1::CreateExperimentResponse> response = connection->CreateExperiment(request);
-  if (absl::IsUnavailable(response.status())) {
-    cli.err << "cvctl: the outcome is unknown; --request-id " << request.request_id()
-            << " repeats this very submission\n";
+  if (IsOutage(response.status()) || absl::IsCancelled(response.status())) {
+    cli.err << "cvctl: the outcome is unknown; `"
+            << RepeatCommand("submit", arguments, options.request_id)
+            << "` repeats this very submission\n";
   }
   CVT_RETURN_IF_ERROR(response.status());
   CVT_RETURN_IF_ERROR(PrintCreated(cli, options, response->experiment()));
   if (options.follow)
     return Follow(cli, *connection, options.global, response->experiment().name());
   if (options.wait) {
-    Arguments wait_arguments = {response->experiment().name(), "--server", connection->address()};
-    return RunWait(cli, wait_arguments);
+    const bool print = !options.quiet && options.global.output == "table";
+    return WaitFor(cli, *connection, {response->experiment().name()},
+                   {.timeout = options.global.TimeoutGiven() ? options.global.timeout
+                                                             : absl::InfiniteDuration(),
+                    .print = print});
   }
   return ExitCode::kDone;
 }

@@ -44,7 +44,12 @@ struct GlobalOptions {
   std::string color = "auto";
 
   // Declares the flags of a connection; with `with_output`, -o and --no-headers, too.
+  // `flags` must outlive the use of this.
   void Declare(FlagSet& flags, bool with_output = true);
+
+  bool TimeoutGiven() const { return flags != nullptr && flags->WasGiven("timeout"); }
+
+  const FlagSet* flags = nullptr;
 };
 
 // Connects as `options` say. INVALID_ARGUMENT (USAGE) for a bad address.
@@ -58,6 +63,36 @@ absl::StatusOr<bool> ParseFlags(const Cli& cli, FlagSet& flags, const Arguments&
 absl::Status CheckCount(const std::vector<std::string>& positional, size_t min, size_t max,
                         const std::string& what);
 
+// A verb of a noun: `ls` of `cvctl ckpt ls`.
+struct Subcommand {
+  const char* name;
+  const char* summary;
+  VerbFunction run;
+};
+
+// Runs the one that the first argument names (`list` is `ls`) with the others. After
+// --help it prints them all. INVALID_ARGUMENT (USAGE) without one of this name.
+absl::StatusOr<ExitCode> RunSubcommand(const Cli& cli, const std::string& noun,
+                                       absl::Span<const Subcommand> subcommands,
+                                       const Arguments& arguments);
+
+// `arguments` behind `first`; and with a bare first name made one of `kind`.
+Arguments WithFirst(const std::string& first, Arguments arguments);
+Arguments WithKind(const std::string& kind, Arguments arguments);
+
+// The UUID of --request-id, or a new one if `given` is empty. INVALID_ARGUMENT
+// (USAGE) if it is none: what a request id names must not be up to its spelling.
+absl::StatusOr<std::string> RequestIdOf(const Cli& cli, const std::string& given);
+
+// The command that repeats `arguments` of `verb` as the same request, quoted for a
+// shell.
+std::string RepeatCommand(const std::string& verb, const Arguments& arguments,
+                          const std::string& request_id);
+
+// True if a command line asks for JSON, whatever else is wrong with it: its errors are
+// JSON, too.
+bool AsksForJson(const Arguments& arguments);
+
 bool UseColor(const Cli& cli, const GlobalOptions& options);
 
 // Prints a resource or a list as JSON or YAML. Call only for those formats.
@@ -67,13 +102,46 @@ void PrintMessage(const Cli& cli, OutputFormat format, const google::protobuf::M
 absl::StatusOr<std::string> ExperimentNameOf(const std::string& text);
 // The trial of "trial/12.3" or "12.3".
 absl::StatusOr<std::string> TrialNameOf(const std::string& text);
+// The worker of "worker/gpu-a" or "gpu-a".
+absl::StatusOr<std::string> WorkerNameOf(const std::string& text);
+// The version of "dataset/trashnet@2", or the newest of "trashnet".
+absl::StatusOr<std::string> DatasetVersionNameOf(const std::string& text);
 // The checkpoint of a UUID or of its first digits.
 absl::StatusOr<std::string> CheckpointNameOf(Connection& connection, const std::string& text);
 
 // Follows an experiment until it ends, or Ctrl-C: prints how to come back, and
 // returns kDetached. Ends with the ranking of the trials. kFailed if it failed.
+// Goes on through outages of the coordinator.
 absl::StatusOr<ExitCode> Follow(const Cli& cli, Connection& connection,
                                 const GlobalOptions& options, const std::string& experiment);
+
+struct WaitOptions {
+  bool running = false;                               // or ended
+  absl::Duration timeout = absl::InfiniteDuration();  // of the whole wait
+  bool print = true;                                  // a line for each that has got there
+};
+
+// Waits until experiments and trials have ended (or run). kFailed if one failed,
+// kDetached after Ctrl-C, DEADLINE_EXCEEDED (DEADLINE) when `timeout` has passed.
+// Goes on through outages of the coordinator.
+absl::StatusOr<ExitCode> WaitFor(const Cli& cli, Connection& connection,
+                                 const std::vector<std::string>& ids, const WaitOptions& options);
+
+// How long a call of a verb that looks again and again may take: an outage is
+// noticed as soon as that.
+inline constexpr absl::Duration kLookTimeout = absl::Seconds(5);
+
+// Says once per outage that the coordinator is away, on the error stream.
+class OutageNotice {
+ public:
+  explicit OutageNotice(const Cli& cli) : cli_(cli) {}
+  // Call after each look with how it went.
+  void Note(const absl::Status& status);
+
+ private:
+  const Cli& cli_;
+  bool said_ = false;
+};
 
 // --- The verbs -----------------------------------------------------------------
 

@@ -2,8 +2,10 @@
 #include <algorithm>
 
 #include "absl/strings/str_cat.h"
+#include "absl/strings/str_join.h"
 #include "client/call/verb.h"
 #include "common/errors.h"
+#include "common/limits.h"
 #include "common/status_macros.h"
 #include "common/text.h"
 
@@ -44,7 +46,51 @@ absl::StatusOr<Standing> StandingOf(Connection& connection, const std::string& i
   return standing;
 }
 
+// One after the other: a look at each until it has got there.
+absl::StatusOr<ExitCode> WaitForOne(const Cli& cli, Connection& connection, const std::string& id,
+                                    const WaitOptions& options, absl::Duration end) {
+  Standing standing;
+  OutageNotice outage(cli);
+  while (true) {
+    const absl::StatusOr<Standing> now = StandingOf(connection, id, options.running);
+    if (!now.ok() && !IsOutage(now.status())) return now.status();
+    outage.Note(now.status());
+    if (now.ok()) standing = *now;
+    connection.LimitCalls(kLookTimeout);
+    if (standing.there) break;
+    if (cli.clock.SteadyNow() >= end) {
+      return DeadlineExceeded(Reason::kDeadline,
+                              absl::StrCat(standing.text.empty() ? id : standing.text,
+                                           " when --timeout passed; it goes on"));
+    }
+    if (!cli.sleep(kPollPause)) return Interrupted();
+  }
+  if (options.print) cli.out << standing.text << '\n';
+  return standing.failed ? ExitCode::kFailed : ExitCode::kDone;
+}
+
 }  // namespace
+
+absl::StatusOr<ExitCode> WaitFor(const Cli& cli, Connection& connection,
+                                 const std::vector<std::string>& ids, const WaitOptions& options) {
+  const absl::Duration end = cli.clock.SteadyNow() + options.timeout;
+  ExitCode worst = ExitCode::kDone;
+  for (const std::string& id : ids) {
+    const absl::StatusOr<ExitCode> code = WaitForOne(cli, connection, id, options, end);
+    if (absl::IsCancelled(code.status())) {
+      cli.err << "\ndetached; " << ShortName(id) << " goes on. `cvctl wait "
+              << absl::StrJoin(ids, " ",
+                               [](std::string* out, const std::string& one) {
+                                 absl::StrAppend(out, ShortName(one));
+                               })
+              << "` comes back\n";
+      return ExitCode::kDetached;
+    }
+    if (!code.ok()) return code;
+    if (*code == ExitCode::kFailed) worst = ExitCode::kFailed;
+  }
+  return worst;
+}
 
 absl::StatusOr<ExitCode> RunWait(const Cli& cli, const Arguments& arguments) {
   GlobalOptions options;
@@ -59,31 +105,13 @@ absl::StatusOr<ExitCode> RunWait(const Cli& cli, const Arguments& arguments) {
   if (help) return ExitCode::kDone;
   CVT_RETURN_IF_ERROR(CheckCount(positional, 1, 1000, "experiments or trials, such as exp/12"));
 
-  const absl::Duration end = cli.clock.SteadyNow() + options.timeout;
-  options.timeout = std::min(options.timeout, absl::Seconds(30));
+  const WaitOptions wait{.running = wait_for == "running", .timeout = options.timeout};
+  options.timeout = std::min(options.timeout, limits::kRpcDeadlineDefault);
   CVT_ASSIGN_OR_RETURN(const auto connection, Connect(cli, options));
-  bool failed = false;
-  for (const std::string& id : positional) {
-    Standing standing;
-    while (true) {
-      const absl::StatusOr<Standing> now = StandingOf(*connection, id, wait_for == "running");
-      if (!now.ok() && !absl::IsUnavailable(now.status())) return now.status();
-      if (now.ok()) standing = *now;
-      if (standing.there) break;
-      if (cli.clock.SteadyNow() >= end) {
-        return DeadlineExceeded(Reason::kDeadline,
-                                absl::StrCat(standing.text.empty() ? id : standing.text,
-                                             " when --timeout passed; it goes on"));
-      }
-      if (!cli.sleep(kPollPause)) {
-        cli.err << "\ndetached; " << id << " goes on\n";
-        return ExitCode::kDetached;
-      }
-    }
-    cli.out << standing.text << '\n';
-    failed = failed || standing.failed;
-  }
-  return failed ? ExitCode::kFailed : ExitCode::kDone;
+  // Nobody should wait for what is not there, or for a coordinator that never was.
+  for (const std::string& id : positional)
+    CVT_RETURN_IF_ERROR(StandingOf(*connection, id, wait.running).status());
+  return WaitFor(cli, *connection, positional, wait);
 }
 
 }  // namespace cvtrain::client

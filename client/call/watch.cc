@@ -35,35 +35,39 @@ ExitCode Detach(const Cli& cli, LiveView& view, const std::string& name) {
   return ExitCode::kDetached;
 }
 
+ExitCode ShowEnd(const Cli& cli, LiveView& view, const Look& look) {
+  view.Finish();
+  cli.out << '\n'
+          << RankingText(look.experiment, look.trials) << '\n'
+          << ShortName(look.experiment.name()) << ' ' << StateText(look.experiment.state());
+  if (!look.experiment.message().empty()) cli.out << ": " << EscapeText(look.experiment.message());
+  cli.out << '\n';
+  return look.experiment.state() == v1::Experiment::STATE_SUCCEEDED ? ExitCode::kDone
+                                                                    : ExitCode::kFailed;
+}
+
 }  // namespace
 
 absl::StatusOr<ExitCode> Follow(const Cli& cli, Connection& connection,
                                 const GlobalOptions& options, const std::string& experiment) {
-  LiveView view(
-      cli.out,
-      {.terminal = cli.out_is_terminal, .columns = cli.columns, .color = UseColor(cli, options)});
+  LiveView view(cli.out, {.terminal = cli.out_is_terminal,
+                          .size = cli.terminal_size,
+                          .color = UseColor(cli, options)});
   while (true) {
     const absl::StatusOr<Look> look = LookAt(connection, experiment);
     if (look.ok()) {
       view.Update(look->experiment, look->trials, cli.clock.WallNow());
-      if (HasEnded(look->experiment.state())) {
-        view.Finish();
-        cli.out << '\n'
-                << RankingText(look->experiment, look->trials) << '\n'
-                << ShortName(experiment) << ' ' << StateText(look->experiment.state());
-        if (!look->experiment.message().empty())
-          cli.out << ": " << EscapeText(look->experiment.message());
-        cli.out << '\n';
-        return look->experiment.state() == v1::Experiment::STATE_SUCCEEDED ? ExitCode::kDone
-                                                                           : ExitCode::kFailed;
-      }
-    } else if (absl::IsUnavailable(look.status()) || absl::IsDeadlineExceeded(look.status())) {
+      if (HasEnded(look->experiment.state())) return ShowEnd(cli, view, *look);
+    } else if (absl::IsCancelled(look.status())) {
+      return Detach(cli, view, experiment);
+    } else if (IsOutage(look.status())) {
       // Trials outlive a coordinator that is away; so does the view.
       view.ShowOutage(std::string(look.status().message()));
     } else {
       view.Finish();
       return look.status();
     }
+    connection.LimitCalls(kLookTimeout);
     if (!cli.sleep(cli.out_is_terminal ? kRefreshTerminal : kRefreshPlain)) {
       return Detach(cli, view, experiment);
     }
@@ -80,6 +84,8 @@ absl::StatusOr<ExitCode> RunWatch(const Cli& cli, const Arguments& arguments) {
   CVT_RETURN_IF_ERROR(CheckCount(positional, 1, 1, "one experiment, such as exp/12"));
   CVT_ASSIGN_OR_RETURN(const std::string name, ExperimentNameOf(positional[0]));
   CVT_ASSIGN_OR_RETURN(const auto connection, Connect(cli, options));
+  // Nobody should watch what is not there, or a coordinator that never was.
+  CVT_RETURN_IF_ERROR(LookAt(*connection, name).status());
   return Follow(cli, *connection, options, name);
 }
 

@@ -1,24 +1,22 @@
 // cvctl worker ls|describe
-#include "absl/strings/str_cat.h"
 #include "client/call/verb.h"
-#include "common/errors.h"
 
 namespace cvtrain::client {
+namespace {
+
+constexpr Subcommand kSubcommands[] = {
+    {"ls", "list workers",
+     [](const Cli& cli, const Arguments& rest) { return RunGet(cli, WithFirst("worker", rest)); }},
+    {"describe", "everything about one worker",
+     [](const Cli& cli, const Arguments& rest) {
+       return RunDescribe(cli, WithKind("worker", rest));
+     }},
+};
+
+}  // namespace
 
 absl::StatusOr<ExitCode> RunWorker(const Cli& cli, const Arguments& arguments) {
-  const std::string what = arguments.empty() ? "" : arguments[0];
-  Arguments rest(arguments.begin() + (arguments.empty() ? 0 : 1), arguments.end());
-  if (what == "ls" || what == "list") {
-    rest.insert(rest.begin(), "worker");
-    return RunGet(cli, rest);
-  }
-  if (what == "describe") {
-    // A bare name means a worker here.
-    if (!rest.empty() && rest[0].find('/') == std::string::npos) rest[0] = "worker/" + rest[0];
-    return RunDescribe(cli, rest);
-  }
-  return InvalidArgument(Reason::kUsage,
-                         absl::StrCat("cvctl worker ls|describe: got \"", what, "\""));
+  return RunSubcommand(cli, "worker", kSubcommands, arguments);
 }
 
 }  // namespace cvtrain::client

@@ -4,6 +4,8 @@
 
 namespace cvtrain::client {
 
+absl::Status Interrupted() { return Cancelled(Reason::kStopping, "interrupted"); }
+
 ExitCode ExitCodeFor(const absl::Status& status) {
   switch (status.code()) {
     case absl::StatusCode::kOk:
@@ -27,6 +29,8 @@ ExitCode ExitCodeFor(const absl::Status& status) {
       return ExitCode::kConflict;
     case absl::StatusCode::kDeadlineExceeded:
       return ExitCode::kTimeout;
+    case absl::StatusCode::kCancelled:
+      return ReasonOf(status) == Reason::kStopping ? ExitCode::kDetached : ExitCode::kFailed;
     default:
       return ExitCode::kFailed;
   }

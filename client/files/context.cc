@@ -54,14 +54,12 @@ absl::StatusOr<std::optional<Context>> ReadEntry(const std::string& path, const 
   }
 }
 
-}  // namespace
-
-absl::StatusOr<Context> ResolveContext(const Cli& cli, const std::string& server,
-                                       const std::string& context, const TlsFiles& tls) {
-  if (!server.empty()) return Context{.server = server, .tls = tls};
+absl::StatusOr<Context> FindContext(const Cli& cli, const std::string& server,
+                                    const std::string& context) {
+  if (!server.empty()) return Context{.server = server, .tls = {}};
   if (context.empty()) {
     if (const auto from_env = cli.env("CVCTL_SERVER"))
-      return Context{.server = *from_env, .tls = tls};
+      return Context{.server = *from_env, .tls = {}};
   }
   const std::string name = context.empty() ? cli.env("CVCTL_CONTEXT").value_or("") : context;
   const std::string path = ContextFilePath(cli);
@@ -74,6 +72,26 @@ absl::StatusOr<Context> ResolveContext(const Cli& cli, const std::string& server
     return Bad(path, absl::StrCat("does not exist, so there is no context \"", name, "\""));
   }
   return Context{.server = LocalAddress(LocalClusterDir(cli)), .tls = {}};
+}
+
+}  // namespace
+
+absl::StatusOr<Context> ResolveContext(const Cli& cli, const std::string& server,
+                                       const std::string& context, const TlsFiles& tls) {
+  CVT_ASSIGN_OR_RETURN(Context found, FindContext(cli, server, context));
+  // A socket needs no TLS: only a flag, which is a mistake, is passed on to be refused.
+  const bool is_socket = absl::StartsWith(found.server, "unix:");
+  const auto overlay = [&](std::string& file, const std::string& flag, const char* variable) {
+    if (!flag.empty()) {
+      file = flag;
+    } else if (!is_socket) {
+      file = cli.env(variable).value_or(file);
+    }
+  };
+  overlay(found.tls.ca, tls.ca, "CVCTL_TLS_CA");
+  overlay(found.tls.cert, tls.cert, "CVCTL_TLS_CERT");
+  overlay(found.tls.key, tls.key, "CVCTL_TLS_KEY");
+  return found;
 }
 
 std::string LocalClusterDir(const Cli& cli) {

@@ -25,6 +25,9 @@ struct Context {
 //   contexts:
 //     lab: {server: gpu-a:7421, tls_ca: ca.pem, tls_cert: me.pem, tls_key: me.key}
 //
+// TLS files of the flags (`tls`), else of CVCTL_TLS_CA, CVCTL_TLS_CERT and
+// CVCTL_TLS_KEY, come before those of the entry, one by one.
+//
 // Relative paths in it are relative to it. INVALID_ARGUMENT (USAGE), naming the
 // file, if it cannot be read as this or lacks the entry.
 absl::StatusOr<Context> ResolveContext(const Cli& cli, const std::string& server,

@@ -38,6 +38,28 @@ std::string CommandLine(FileSystem& files, pid_t pid) {
   return buffer;
 }
 
+// Whether a command line is that of this daemon: the program, and every path of its
+// own that it was started with. A zombie has an empty one.
+bool IsDaemon(const std::string& command_line, const Daemon& daemon) {
+  const std::vector<std::string> words = absl::StrSplit(command_line, '\0');
+  if (BaseName(words[0]) != BaseName(daemon.argv[0])) return false;
+  return std::all_of(daemon.argv.begin() + 1, daemon.argv.end(), [&](const std::string& argument) {
+    return !absl::StartsWith(argument, daemon.directory + "/") ||
+           std::find(words.begin(), words.end(), argument) != words.end();
+  });
+}
+
+// The process whose number stands in the file at `path`, if it is this daemon.
+absl::StatusOr<std::optional<pid_t>> PidIn(FileSystem& files, const Daemon& daemon,
+                                           const std::string& path) {
+  CVT_ASSIGN_OR_RETURN(const bool exists, Exists(files, path));
+  if (!exists) return std::nullopt;
+  CVT_ASSIGN_OR_RETURN(const std::string text, ReadFile(files, path, 64));
+  pid_t pid = 0;
+  if (!absl::SimpleAtoi(text, &pid) || pid <= 0) return std::nullopt;
+  return IsDaemon(CommandLine(files, pid), daemon) ? std::optional<pid_t>(pid) : std::nullopt;
+}
+
 }  // namespace
 
 std::string LogPath(const Daemon& daemon) {
@@ -62,16 +84,18 @@ std::string LogEnd(FileSystem& files, const Daemon& daemon) {
 }
 
 absl::StatusOr<std::optional<pid_t>> RunningPid(FileSystem& files, const Daemon& daemon) {
-  CVT_ASSIGN_OR_RETURN(const bool exists, Exists(files, PidPath(daemon)));
-  if (!exists) return std::nullopt;
-  CVT_ASSIGN_OR_RETURN(const std::string text, ReadFile(files, PidPath(daemon), 64));
-  pid_t pid = 0;
-  if (!absl::SimpleAtoi(text, &pid) || pid <= 0) return std::nullopt;
-  // A zombie has an empty command line.
-  const std::string command = CommandLine(files, pid);
-  const bool ours = absl::StrContains(command, BaseName(daemon.argv[0])) &&
-                    absl::StrContains(command, daemon.directory);
-  return ours ? std::optional<pid_t>(pid) : std::nullopt;
+  CVT_ASSIGN_OR_RETURN(const std::optional<pid_t> pid, PidIn(files, daemon, PidPath(daemon)));
+  if (pid.has_value()) return pid;
+  return LockHolder(files, daemon);
+}
+
+absl::StatusOr<std::optional<pid_t>> LockHolder(FileSystem& files, const Daemon& daemon) {
+  if (daemon.lock_path.empty()) return std::nullopt;
+  return PidIn(files, daemon, daemon.lock_path);
+}
+
+absl::Status WritePidFile(FileSystem& files, const Daemon& daemon, pid_t pid) {
+  return WriteFileAtomic(files, PidPath(daemon), absl::StrCat(pid, "\n"), 0600);
 }
 
 absl::StatusOr<pid_t> StartDaemon(FileSystem& files, const Daemon& daemon) {
@@ -88,7 +112,7 @@ absl::StatusOr<pid_t> StartDaemon(FileSystem& files, const Daemon& daemon) {
                                        .new_session = true}));
   const pid_t pid = process->pid();
   process->Detach();
-  CVT_RETURN_IF_ERROR(WriteFileAtomic(files, PidPath(daemon), absl::StrCat(pid, "\n"), 0600));
+  CVT_RETURN_IF_ERROR(WritePidFile(files, daemon, pid));
   return pid;
 }
 

@@ -114,6 +114,11 @@ std::string LastEvaluationText(const v1::Trial& trial) {
                       absl::StrJoin(lines, "\n"));
 }
 
+std::string ObjectivesText(const v1::Trial& trial) {
+  if (!trial.has_last_objective() && !trial.has_best_objective()) return "";
+  return absl::StrCat(LastObjectiveText(trial), ", ", BestObjectiveText(trial));
+}
+
 }  // namespace
 
 std::string PreviewText(const v1::PreviewExperimentResponse& preview, const std::string& yaml) {
@@ -156,7 +161,7 @@ std::string DescribeText(const v1::Experiment& experiment, const std::vector<v1:
       .Line("Best value", experiment.has_best_value() ? MetricText(experiment.best_value()) : "")
       .Line("Program version", experiment.program_version())
       .Line("Plan version", absl::StrCat(experiment.plan_version()))
-      .Section("Trials", TrialTable(trials, now, false))
+      .Section("Trials", TrialTable(trials, now))
       .Section("Specification", recipe_yaml);
   return page.text();
 }
@@ -173,6 +178,7 @@ std::string DescribeText(const v1::Trial& trial, const std::string& recipe_yaml,
       .Line("Stage", StageText(trial.progress()))
       .Line("ETA", EtaText(trial.progress()))
       .Line("Objective", trial.has_objective() ? MetricText(trial.objective()) : "")
+      .Line("Last, best", ObjectivesText(trial))
       .Line("Age", AgeText(trial.create_time(), now))
       .Line("Started", TimeText(trial.start_time()))
       .Line("Ended", TimeText(trial.end_time()))
@@ -224,6 +230,7 @@ std::string DescribeText(const v1::Checkpoint& checkpoint, absl::Time now) {
       .Line("Size", FormatBytes(static_cast<uint64_t>(checkpoint.size_bytes())))
       .Line("SHA-256", checkpoint.digest())
       .Line("Objective", checkpoint.has_objective() ? MetricText(checkpoint.objective()) : "")
+      .Line("Damaged", checkpoint.damaged() ? "a worker found its bytes to be wrong" : "")
       .Line("Kept as", absl::StrJoin(checkpoint.kept_as(), ", "))
       .Line("Age", AgeText(checkpoint.create_time(), now));
   return page.text();

@@ -1,83 +1,22 @@
 #include "client/view/live.h"
 
-#include <algorithm>
 #include <string>
 #include <vector>
 
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_format.h"
+#include "client/view/live_rows.h"
 #include "client/view/show.h"
 #include "common/text.h"
 
 namespace cvtrain::client {
-namespace {
-
-constexpr int kBarCells = 18;
-
-std::string Bar(const v1::Progress& progress) {
-  const double share = progress.step_total() == 0
-                           ? 0
-                           : std::clamp(static_cast<double>(progress.step()) /
-                                            static_cast<double>(progress.step_total()),
-                                        0.0, 1.0);
-  const int full = static_cast<int>(share * kBarCells);
-  return absl::StrCat("[", std::string(static_cast<size_t>(full), '='),
-                      std::string(static_cast<size_t>(kBarCells - full), ' '), "]",
-                      absl::StrFormat("%4.0f%%", share * 100));
-}
-
-const char* StateColor(v1::Trial::State state) {
-  switch (state) {
-    case v1::Trial::STATE_RUNNING:
-      return "\x1b[36m";
-    case v1::Trial::STATE_SUCCEEDED:
-      return "\x1b[32m";
-    case v1::Trial::STATE_FAILED:
-      return "\x1b[31m";
-    default:
-      return "\x1b[2m";
-  }
-}
-
-std::string ObjectiveText(const v1::Trial& trial) {
-  return trial.has_objective() ? MetricText(trial.objective()) : "-";
-}
-
-// The columns of a trial that runs or has run.
-std::string WorkText(const v1::Trial& trial) {
-  const v1::Progress& progress = trial.progress();
-  const bool running = trial.state() == v1::Trial::STATE_RUNNING;
-  return absl::StrFormat("%-10s %11s %8s %8s %8s %s %s", StageText(progress),
-                         absl::StrCat(progress.step(), "/", progress.step_total()),
-                         running ? absl::StrFormat("%.0f/s", progress.images_per_second()) : "-",
-                         progress.loss() == 0 ? "-" : MetricText(progress.loss()),
-                         ObjectiveText(trial), Bar(progress), running ? EtaText(progress) : "");
-}
-
-bool ShowsWork(const v1::Trial& trial) {
-  return trial.progress().step_total() > 0 && trial.state() != v1::Trial::STATE_QUEUED;
-}
-
-std::string CountsText(const v1::TrialCounts& counts) {
-  std::string text = absl::StrCat(counts.running(), " running, ", counts.queued(), " queued, ",
-                                  counts.succeeded(), " done");
-  if (counts.failed() > 0) absl::StrAppend(&text, ", ", counts.failed(), " failed");
-  if (counts.cancelled() > 0) absl::StrAppend(&text, ", ", counts.cancelled(), " cancelled");
-  return text;
-}
-
-// Cuts a line to what the terminal holds; escape sequences are added later.
-std::string Fit(const std::string& line, int columns) {
-  return TruncateText(line, static_cast<size_t>(std::max(20, columns - 1)));
-}
-
-}  // namespace
 
 void LiveView::Update(const v1::Experiment& experiment, const std::vector<v1::Trial>& trials,
                       absl::Time now) {
   outage_ = false;
   if (options_.terminal) {
-    Redraw(Lines(experiment, trials, now));
+    const TerminalSize size = options_.size();
+    Redraw(LiveRows(experiment, trials, now, size, options_.color), size);
     return;
   }
   for (const v1::Trial& trial : trials) PrintNews(experiment, trial, now);
@@ -98,41 +37,14 @@ void LiveView::Finish() {
   out_.flush();
 }
 
-std::vector<std::string> LiveView::Lines(const v1::Experiment& experiment,
-                                         const std::vector<v1::Trial>& trials,
-                                         absl::Time now) const {
-  std::vector<std::string> lines;
-  std::string head =
-      absl::StrCat(ShortName(experiment.name()), "  ", EscapeText(experiment.spec().name()), "  ",
-                   StateText(experiment.state()), "  ", CountsText(experiment.trials()), "  ",
-                   AgeText(experiment.create_time(), now));
-  if (experiment.has_best_value()) {
-    absl::StrAppend(&head, "  best ", MetricText(experiment.best_value()), " ",
-                    ShortName(experiment.best_trial()));
+void LiveView::Redraw(const std::vector<std::string>& lines, const TerminalSize& size) {
+  const bool resized = size.columns != drawn_for_.columns || size.rows != drawn_for_.rows;
+  if (lines_drawn_ > 0 && resized) {
+    // A terminal of another size has wrapped what was drawn: where it stands is unknown.
+    out_ << "\x1b[2J\x1b[H";
+    lines_drawn_ = 0;
   }
-  lines.push_back(Fit(head, options_.columns));
-  lines.push_back(
-      Fit(absl::StrFormat("%-10s %-9s %-10s %11s %8s %8s %8s %-23s %s", "TRIAL", "STATE", "STAGE",
-                          "STEP", "IMG", "LOSS", "BEST", "PROGRESS", "ETA"),
-          options_.columns));
-  const size_t room = static_cast<size_t>(std::max(1, options_.rows_max - 3));
-  for (size_t i = 0; i < trials.size() && i < room; ++i) {
-    const v1::Trial& trial = trials[i];
-    const std::string name = absl::StrFormat("%-10s ", ShortName(trial.name()));
-    const std::string state = absl::StrFormat("%-9s ", StateText(trial.state()));
-    std::string rest = ShowsWork(trial) ? WorkText(trial) : EscapeText(trial.reason());
-    absl::StrAppend(&rest, "  ", EscapeText(ParametersText(trial)));
-    rest = Fit(rest, options_.columns - static_cast<int>(name.size() + state.size()));
-    lines.push_back(options_.color
-                        ? absl::StrCat(name, StateColor(trial.state()), state, "\x1b[0m", rest)
-                        : absl::StrCat(name, state, rest));
-  }
-  if (trials.size() > room)
-    lines.push_back(absl::StrCat("... and ", trials.size() - room, " more trials"));
-  return lines;
-}
-
-void LiveView::Redraw(const std::vector<std::string>& lines) {
+  drawn_for_ = size;
   if (lines_drawn_ > 0) out_ << "\x1b[" << lines_drawn_ << "A";
   for (const std::string& line : lines) out_ << "\x1b[2K" << line << '\n';
   // What a longer view left behind.
@@ -168,14 +80,16 @@ void LiveView::PrintNews(const v1::Experiment& experiment, const v1::Trial& tria
     if (last.step() != seen.evaluation_step) {
       seen.evaluation_step = last.step();
       const std::string& metric = experiment.spec().search().objective().metric();
-      out_ << name << "step " << last.step() << "/" << progress.step_total() << "  loss "
-           << MetricText(progress.loss())
-           << absl::StrFormat("  %.0f img/s", progress.images_per_second());
+      out_ << name << "step " << last.step();
+      if (progress.step_total() > 0) out_ << "/" << progress.step_total();
+      // A trial that has ended has no speed, and its last loss is not told.
+      if (const std::string loss = LossText(trial); !loss.empty()) out_ << "  loss " << loss;
+      if (const std::string speed = SpeedText(trial); !speed.empty())
+        out_ << "  " << speed << " img/s";
       const std::string value = LastMetricText(trial, metric.empty() ? "val/top1" : metric);
       if (!value.empty())
         out_ << "  " << (metric.empty() ? "val/top1" : EscapeText(metric)) << " " << value;
-      const std::string eta = EtaText(progress);
-      if (!eta.empty()) out_ << "  ETA " << eta;
+      if (const std::string eta = EtaText(progress); !eta.empty()) out_ << "  ETA " << eta;
       out_ << '\n';
     }
   }

@@ -1,12 +1,14 @@
 #ifndef CVTRAIN_CLIENT_VIEW_LIVE_H_
 #define CVTRAIN_CLIENT_VIEW_LIVE_H_
 
+#include <functional>
 #include <map>
 #include <ostream>
 #include <string>
 #include <vector>
 
 #include "absl/time/time.h"
+#include "client/files/cli.h"
 #include "cvtrain/v1/experiment.pb.h"
 #include "cvtrain/v1/trial.pb.h"
 
@@ -22,10 +24,9 @@ class LiveView {
  public:
   struct Options {
     bool terminal = false;
-    int columns = 100;
+    // Asked at each redraw: what does not fit is left out, and counted.
+    std::function<TerminalSize()> size = [] { return TerminalSize(); };
     bool color = false;
-    // Rows that a terminal's view may take; more trials are counted in a line.
-    int rows_max = 40;
   };
 
   LiveView(std::ostream& out, const Options& options) : out_(out), options_(options) {}
@@ -48,14 +49,13 @@ class LiveView {
     int attempts = 0;
   };
 
-  std::vector<std::string> Lines(const v1::Experiment& experiment,
-                                 const std::vector<v1::Trial>& trials, absl::Time now) const;
-  void Redraw(const std::vector<std::string>& lines);
+  void Redraw(const std::vector<std::string>& lines, const TerminalSize& size);
   void PrintNews(const v1::Experiment& experiment, const v1::Trial& trial, absl::Time now);
 
   std::ostream& out_;
   const Options options_;
   size_t lines_drawn_ = 0;
+  TerminalSize drawn_for_;
   bool outage_ = false;
   std::map<std::string, Seen> seen_;  // by trial
 };

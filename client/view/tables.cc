@@ -1,12 +1,10 @@
-// Tables of client/view/show.h.
+// Tables of experiments, sweeps and trials of client/view/show.h.
 #include <algorithm>
-#include <set>
-#include <sstream>
 #include <string>
 #include <vector>
 
-#include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
+#include "absl/strings/str_format.h"
 #include "absl/strings/str_join.h"
 #include "absl/strings/strip.h"
 #include "client/view/show.h"
@@ -16,13 +14,105 @@ namespace cvtrain::client {
 namespace {
 
 std::string TrialCountsText(const v1::TrialCounts& counts) {
-  const int done = counts.succeeded();
-  return absl::StrCat(counts.running(), "/", done, "/", counts.cancelled(), "/", counts.failed(),
-                      "/", counts.left() < 0 ? "?" : absl::StrCat(counts.left() + counts.queued()));
+  return absl::StrCat(counts.running(), "/", counts.succeeded(), "/", counts.cancelled(), "/",
+                      counts.failed(), "/",
+                      counts.left() < 0 ? "?" : absl::StrCat(counts.left() + counts.queued()));
 }
 
-std::string ObjectiveText(const v1::Trial& trial) {
-  return trial.has_objective() ? MetricText(trial.objective()) : "";
+int EndedCount(const v1::TrialCounts& counts) {
+  return counts.succeeded() + counts.failed() + counts.cancelled();
+}
+
+double ShareOf(const v1::Progress& progress) {
+  return progress.step_total() == 0
+             ? 0
+             : static_cast<double>(progress.step()) / static_cast<double>(progress.step_total());
+}
+
+// The trial that stands for an experiment: its only one, or of a sweep the running
+// one that has come furthest; null without one.
+const v1::Trial* StandsFor(const ExperimentView& view) {
+  if (!IsSweep(view.experiment)) return view.trials.empty() ? nullptr : &view.trials[0];
+  const v1::Trial* furthest = nullptr;
+  for (const v1::Trial& trial : view.trials) {
+    if (trial.state() != v1::Trial::STATE_RUNNING) continue;
+    if (furthest == nullptr || ShareOf(trial.progress()) > ShareOf(furthest->progress()))
+      furthest = &trial;
+  }
+  return furthest;
+}
+
+// Over all trials of a sweep, those that are still to be made included.
+std::string SweepProgressText(const ExperimentView& view) {
+  const v1::TrialCounts& counts = view.experiment.trials();
+  if (HasEnded(view.experiment.state())) return "100%";
+  if (counts.left() < 0) return "";  // the search decides as it goes
+  double done = EndedCount(counts);
+  for (const v1::Trial& trial : view.trials) {
+    if (!HasEnded(trial.state())) done += ShareOf(trial.progress());
+  }
+  const int all =
+      EndedCount(counts) + counts.running() + counts.queued() + counts.paused() + counts.left();
+  return all == 0 ? "" : absl::StrFormat("%d%%", static_cast<int>(100 * done / all));
+}
+
+// The last of those that run, once nothing waits any more.
+std::string SweepEtaText(const ExperimentView& view) {
+  const v1::TrialCounts& counts = view.experiment.trials();
+  if (counts.left() != 0 || counts.queued() + counts.paused() > 0) return "";
+  const v1::Trial* last = nullptr;
+  for (const v1::Trial& trial : view.trials) {
+    if (trial.state() != v1::Trial::STATE_RUNNING || !trial.progress().has_eta()) continue;
+    if (last == nullptr || trial.progress().eta().seconds() > last->progress().eta().seconds())
+      last = &trial;
+  }
+  return last == nullptr ? "" : EtaText(last->progress());
+}
+
+// FLOPs used; there are no budgets yet.
+std::string BudgetText(const ExperimentView& view) {
+  double flops = 0;
+  for (const v1::Trial& trial : view.trials) flops += trial.progress().flops();
+  return absl::StrCat(flops == 0 ? "-" : FormatCount(flops), "/-");
+}
+
+std::string MethodText(const v1::Experiment& experiment) {
+  switch (experiment.spec().search().method_case()) {
+    case v1::Search::kGrid:
+      return "grid";
+    case v1::Search::kRandom:
+      return "random";
+    case v1::Search::kLinear:
+      return "linear";
+    case v1::Search::METHOD_NOT_SET:
+      return "";
+  }
+  return "";
+}
+
+std::string BestText(const ExperimentView& view) {
+  if (view.experiment.has_best_value()) return MetricText(view.experiment.best_value());
+  const v1::Trial* trial = StandsFor(view);
+  return trial == nullptr || IsSweep(view.experiment) ? "" : BestObjectiveText(*trial);
+}
+
+std::vector<std::string> ExperimentRow(const ExperimentView& view, absl::Time now) {
+  const v1::Experiment& experiment = view.experiment;
+  const v1::Trial* trial = StandsFor(view);
+  const v1::Progress progress = trial == nullptr ? v1::Progress() : trial->progress();
+  const bool sweep = IsSweep(experiment);
+  const bool running = trial != nullptr && trial->state() == v1::Trial::STATE_RUNNING;
+  return {ShortName(experiment.name()),
+          experiment.spec().name(),
+          StateText(experiment.state()),
+          StageText(progress),
+          StepText(progress),
+          EpochText(progress),
+          trial == nullptr ? "" : LastObjectiveText(*trial),
+          BestText(view),
+          sweep ? SweepProgressText(view) : ProgressText(progress),
+          running ? EtaText(progress) : "",
+          AgeText(experiment.create_time(), now)};
 }
 
 // Workers of a trial: "w1,w2".
@@ -32,156 +122,139 @@ std::string WorkersText(const v1::Trial& trial) {
   });
 }
 
+std::string FlopsText(const v1::Trial& trial) {
+  return trial.progress().flops() == 0 ? "" : FormatCount(trial.progress().flops());
+}
+
+std::string RestartsText(const v1::Trial& trial) {
+  return absl::StrCat(std::max(0, trial.attempt_count() - 1));
+}
+
 std::vector<std::string> TrialRow(const v1::Trial& trial, absl::Time now) {
   const v1::Progress& progress = trial.progress();
-  const std::string metric =
-      progress.loss() == 0 ? "" : absl::StrCat("loss ", MetricText(progress.loss()));
   return {ShortName(trial.name()),
           StateText(trial.state()),
+          "",  // no search has rungs yet
           StageText(progress),
-          absl::StrCat(progress.step(), "/", progress.step_total()),
-          metric,
-          ObjectiveText(trial),
-          progress.flops() == 0 ? "" : FormatCount(progress.flops()),
+          StepText(progress),
+          LastObjectiveText(trial),
+          BestObjectiveText(trial),
+          FlopsText(trial),
           WorkersText(trial),
-          absl::StrCat(std::max(0, trial.attempt_count() - 1)),
+          RestartsText(trial),
           AgeText(trial.create_time(), now),
           ParametersText(trial)};
 }
 
-std::vector<std::string> WideTrialRow(const v1::Trial& trial, absl::Time now) {
-  const int got = trial.state() == v1::Trial::STATE_RUNNING ? trial.slots() : 0;
-  std::vector<std::string> row = TrialRow(trial, now);
-  row.insert(row.end(),
-             {absl::StrCat(trial.priority()), absl::StrCat(got, "/", trial.slots()),
-              ProgressText(trial.progress()), EtaText(trial.progress()), trial.reason()});
-  return row;
-}
-
-std::string HealthText(const v1::Worker& worker) {
-  return worker.state() == v1::Worker::STATE_READY ? "ok" : "no answer";
+std::vector<std::string> WideTrialRow(const v1::Trial& trial, const v1::Experiment& experiment,
+                                      absl::Time now) {
+  const v1::Progress& progress = trial.progress();
+  const bool running = trial.state() == v1::Trial::STATE_RUNNING;
+  return {ShortName(trial.name()),
+          "trial",
+          experiment.spec().name(),
+          experiment.creator(),
+          "",  // there is one queue
+          absl::StrCat(trial.priority()),
+          StateText(trial.state()),
+          absl::StrCat(running ? trial.slots() : 0, "/", trial.slots()),
+          ProgressText(progress),
+          EtaText(progress),
+          RestartsText(trial),
+          AgeText(trial.create_time(), now),
+          trial.reason(),
+          "",
+          StageText(progress),
+          StepText(progress),
+          EpochText(progress),
+          LastObjectiveText(trial),
+          BestObjectiveText(trial),
+          FlopsText(trial),
+          LossText(trial),
+          SpeedText(trial),
+          WorkersText(trial),
+          ParametersText(trial)};
 }
 
 }  // namespace
 
-Table ExperimentTable(const std::vector<v1::Experiment>& experiments, absl::Time now) {
-  Table table({"ID", "NAME", "STATE", "TRIALS(run/done/stop/fail/left)", "METRIC", "BEST",
-               "BEST-TRIAL", "AGE"});
-  for (const v1::Experiment& experiment : experiments) {
-    table.AddRow({ShortName(experiment.name()), experiment.spec().name(),
-                  StateText(experiment.state()), TrialCountsText(experiment.trials()),
-                  experiment.spec().search().objective().metric(),
-                  experiment.has_best_value() ? MetricText(experiment.best_value()) : "",
-                  ShortName(experiment.best_trial()), AgeText(experiment.create_time(), now)});
-  }
-  return table;
-}
-
-Table TrialTable(const std::vector<v1::Trial>& trials, absl::Time now, bool wide) {
-  std::vector<std::string> headers = {"ID",    "STATE",   "STAGE",    "STEP", "METRIC", "BEST",
-                                      "FLOPS", "WORKERS", "RESTARTS", "AGE",  "HPARAMS"};
+Table ExperimentTable(const std::vector<ExperimentView>& experiments, absl::Time now, bool wide) {
+  std::vector<std::string> headers = {"ID",     "NAME", "STATE",    "STAGE", "STEP", "EPOCH",
+                                      "METRIC", "BEST", "PROGRESS", "ETA",   "AGE"};
   if (wide) {
-    headers.insert(headers.end(), {"PRIO", "SLOTS(got/want)", "PROGRESS", "ETA", "REASON"});
+    headers.insert(headers.end(), {"PROJECT", "USER", "PRIO", "METHOD",
+                                   "TRIALS(run/done/stop/fail/left)", "OBJECTIVE", "BEST-TRIAL"});
   }
   Table table(headers);
-  for (const v1::Trial& trial : trials) {
-    table.AddRow(wide ? WideTrialRow(trial, now) : TrialRow(trial, now));
-  }
-  return table;
-}
-
-Table WorkerTable(const std::vector<v1::Worker>& workers, absl::Time now) {
-  Table table({"NAME", "STATE", "SLOTS(free/all)", "DEVICE", "MEM", "HEALTH", "JOBS", "HEARTBEAT",
-               "VERSION"});
-  for (const v1::Worker& worker : workers) {
-    int free = 0;
-    int64_t memory = 0;
-    std::set<std::string> jobs;
-    for (const v1::Slot& slot : worker.slots()) {
-      memory += slot.memory_bytes();
-      if (slot.attempt().empty()) {
-        ++free;
-      } else {
-        jobs.insert(ShortName(slot.attempt()));
-      }
+  for (const ExperimentView& view : experiments) {
+    const v1::Experiment& experiment = view.experiment;
+    std::vector<std::string> row = ExperimentRow(view, now);
+    if (wide) {
+      row.insert(row.end(), {experiment.spec().project(), experiment.creator(),
+                             absl::StrCat(experiment.spec().priority()), MethodText(experiment),
+                             TrialCountsText(experiment.trials()),
+                             experiment.spec().search().objective().metric(),
+                             ShortName(experiment.best_trial())});
     }
-    table.AddRow({ShortName(worker.name()), StateText(worker.state()),
-                  absl::StrCat(free, "/", worker.slots_size()),
-                  worker.slots().empty() ? "" : worker.slots(0).device(),
-                  FormatBytes(static_cast<uint64_t>(memory)), HealthText(worker),
-                  absl::StrJoin(jobs, ","), AgeText(worker.renew_time(), now),
-                  worker.program_version()});
-  }
-  return table;
-}
-
-Table CheckpointTable(const std::vector<v1::Checkpoint>& checkpoints, absl::Time now) {
-  Table table({"UUID", "TRIAL", "STEP", "METRIC", "SIZE", "STATE", "DIGEST", "AGE"});
-  for (const v1::Checkpoint& checkpoint : checkpoints) {
-    table.AddRow({std::string(absl::StripPrefix(checkpoint.name(), "checkpoints/")),
-                  ShortName(checkpoint.trial()), absl::StrCat(checkpoint.step()),
-                  checkpoint.has_objective() ? MetricText(checkpoint.objective()) : "",
-                  FormatBytes(static_cast<uint64_t>(checkpoint.size_bytes())),
-                  absl::StrJoin(checkpoint.kept_as(), ","), checkpoint.digest().substr(0, 12),
-                  AgeText(checkpoint.create_time(), now)});
-  }
-  return table;
-}
-
-Table DatasetTable(const std::vector<v1::DatasetVersion>& versions, absl::Time now) {
-  Table table({"NAME", "CLASSES", "IMAGES", "SPLITS", "SIZE", "DIGEST", "AGE"});
-  for (const v1::DatasetVersion& version : versions) {
-    int64_t images = 0;
-    for (const v1::Split& split : version.splits()) images += split.images();
-    table.AddRow({ShortName(version.name()), absl::StrCat(version.classes_size()),
-                  absl::StrCat(images),
-                  absl::StrJoin(version.splits(), ",",
-                                [](std::string* out, const v1::Split& split) {
-                                  absl::StrAppend(out, split.name(), "=", split.images());
-                                }),
-                  FormatBytes(static_cast<uint64_t>(version.size_bytes())),
-                  version.digest().substr(0, 12), AgeText(version.create_time(), now)});
-  }
-  return table;
-}
-
-std::string RankingText(const v1::Experiment& experiment, const std::vector<v1::Trial>& trials) {
-  const v1::Objective& objective = experiment.spec().search().objective();
-  std::vector<v1::Trial> ranked = trials;
-  const bool smaller_is_better = objective.mode() == v1::Objective::MODE_MIN;
-  std::stable_sort(ranked.begin(), ranked.end(), [&](const v1::Trial& a, const v1::Trial& b) {
-    if (a.has_objective() != b.has_objective()) return a.has_objective();
-    if (!a.has_objective()) return false;
-    return smaller_is_better ? a.objective() < b.objective() : a.objective() > b.objective();
-  });
-
-  std::set<std::string> metrics;
-  for (const v1::Trial& trial : ranked) {
-    if (trial.evaluations().empty()) continue;
-    for (const auto& [metric, value] : trial.evaluations(trial.evaluations_size() - 1).metrics()) {
-      if (absl::EndsWith(metric, "/top1") && metric != objective.metric()) metrics.insert(metric);
-    }
-  }
-  std::vector<std::string> headers = {"RANK", "ID", "STATE", "HPARAMS"};
-  if (!objective.metric().empty()) headers.push_back(objective.metric());
-  headers.insert(headers.end(), metrics.begin(), metrics.end());
-  headers.insert(headers.end(), {"STEPS", "FLOPS"});
-
-  Table table(headers);
-  for (size_t i = 0; i < ranked.size(); ++i) {
-    const v1::Trial& trial = ranked[i];
-    std::vector<std::string> row = {trial.has_objective() ? absl::StrCat(i + 1) : "",
-                                    ShortName(trial.name()), StateText(trial.state()),
-                                    ParametersText(trial)};
-    if (!objective.metric().empty()) row.push_back(ObjectiveText(trial));
-    for (const std::string& metric : metrics) row.push_back(LastMetricText(trial, metric));
-    row.push_back(absl::StrCat(trial.progress().step()));
-    row.push_back(trial.progress().flops() == 0 ? "" : FormatCount(trial.progress().flops()));
     table.AddRow(row);
   }
-  std::ostringstream out;
-  table.Print(out);
-  return out.str();
+  return table;
+}
+
+Table SweepTable(const std::vector<ExperimentView>& sweeps, absl::Time now, bool wide) {
+  std::vector<std::string> headers = {"ID",
+                                      "NAME",
+                                      "METHOD",
+                                      "STATE",
+                                      "TRIALS(run/done/stop/fail/left)",
+                                      "BEST",
+                                      "BUDGET(used/total)",
+                                      "ETA"};
+  if (wide) {
+    headers.insert(headers.end(),
+                   {"PROJECT", "USER", "PRIO", "PROGRESS", "OBJECTIVE", "BEST-TRIAL", "AGE"});
+  }
+  Table table(headers);
+  for (const ExperimentView& view : sweeps) {
+    const v1::Experiment& sweep = view.experiment;
+    std::vector<std::string> row = {ShortName(sweep.name()),
+                                    sweep.spec().name(),
+                                    MethodText(sweep),
+                                    StateText(sweep.state()),
+                                    TrialCountsText(sweep.trials()),
+                                    BestText(view),
+                                    BudgetText(view),
+                                    SweepEtaText(view)};
+    if (wide) {
+      row.insert(row.end(),
+                 {sweep.spec().project(), sweep.creator(), absl::StrCat(sweep.spec().priority()),
+                  SweepProgressText(view), sweep.spec().search().objective().metric(),
+                  ShortName(sweep.best_trial()), AgeText(sweep.create_time(), now)});
+    }
+    table.AddRow(row);
+  }
+  return table;
+}
+
+Table TrialTable(const std::vector<v1::Trial>& trials, absl::Time now) {
+  Table table({"ID", "STATE", "RUNG", "STAGE", "STEP", "METRIC", "BEST", "FLOPS", "WORKERS",
+               "RESTARTS", "AGE", "HPARAMS"});
+  for (const v1::Trial& trial : trials) table.AddRow(TrialRow(trial, now));
+  return table;
+}
+
+Table WideTrialTable(const std::vector<v1::Trial>& trials,
+                     const std::map<std::string, v1::Experiment>& experiments, absl::Time now) {
+  Table table(
+      {"ID",       "KIND",   "NAME",     "USER",  "QUEUE",  "PRIO",  "STATE",   "SLOTS(got/want)",
+       "PROGRESS", "ETA",    "RESTARTS", "AGE",   "REASON", "RUNG",  "STAGE",   "STEP",
+       "EPOCH",    "METRIC", "BEST",     "FLOPS", "LOSS",   "IMG/S", "WORKERS", "HPARAMS"});
+  for (const v1::Trial& trial : trials) {
+    const auto found = experiments.find(ParentOf(trial));
+    table.AddRow(
+        WideTrialRow(trial, found == experiments.end() ? v1::Experiment() : found->second, now));
+  }
+  return table;
 }
 
 }  // namespace cvtrain::client

@@ -47,6 +47,11 @@ std::string ShortestEnd(const std::string& path, const std::vector<std::string>&
   return path;
 }
 
+std::string OutOf(int64_t done, int64_t total) {
+  if (total > 0) return absl::StrCat(done, "/", total);
+  return done > 0 ? absl::StrCat(done) : "";
+}
+
 }  // namespace
 
 std::string StateText(v1::Experiment::State state) {
@@ -90,6 +95,15 @@ std::string ShortName(const std::string& resource_name) {
   return resource_name;
 }
 
+std::string ParentOf(const v1::Trial& trial) {
+  const absl::StatusOr<TrialName> name = TrialName::Parse(trial.name());
+  return name.ok() ? name->experiment().ToString() : "";
+}
+
+bool IsSweep(const v1::Experiment& experiment) {
+  return experiment.spec().search().method_case() != v1::Search::METHOD_NOT_SET;
+}
+
 std::string ParametersText(const v1::Trial& trial) {
   std::vector<std::pair<std::string, std::string>> sorted(trial.parameters().begin(),
                                                           trial.parameters().end());
@@ -107,8 +121,8 @@ absl::Time TimeOf(const google::protobuf::Timestamp& time) {
 
 std::string AgeText(const google::protobuf::Timestamp& time, absl::Time now) {
   if (time.seconds() == 0) return "-";
-  return FormatElapsed(
-      std::max(absl::ZeroDuration(), absl::Trunc(now - TimeOf(time), absl::Seconds(1))));
+  const absl::Duration age = absl::Trunc(now - TimeOf(time), absl::Seconds(1));
+  return age <= absl::ZeroDuration() ? "0s" : FormatElapsed(age);
 }
 
 std::string StageText(const v1::Progress& progress) {
@@ -120,6 +134,14 @@ std::string StageText(const v1::Progress& progress) {
   return progress.height() == 0 ? stage : absl::StrCat(stage, " ", size);
 }
 
+std::string StepText(const v1::Progress& progress) {
+  return OutOf(progress.step(), progress.step_total());
+}
+
+std::string EpochText(const v1::Progress& progress) {
+  return OutOf(progress.epoch(), progress.epoch_total());
+}
+
 std::string ProgressText(const v1::Progress& progress) {
   if (progress.step_total() == 0) return "";
   return absl::StrFormat("%d%%", 100 * progress.step() / progress.step_total());
@@ -128,6 +150,25 @@ std::string ProgressText(const v1::Progress& progress) {
 std::string EtaText(const v1::Progress& progress) {
   if (!progress.has_eta()) return "";
   return FormatDuration(absl::Seconds(progress.eta().seconds()));
+}
+
+std::string LossText(const v1::Trial& trial) {
+  const double loss = trial.progress().loss();
+  return trial.state() == v1::Trial::STATE_RUNNING && loss != 0 ? MetricText(loss) : "";
+}
+
+std::string SpeedText(const v1::Trial& trial) {
+  const double speed = trial.progress().images_per_second();
+  return trial.state() == v1::Trial::STATE_RUNNING && speed > 0 ? absl::StrFormat("%.0f", speed)
+                                                                : "";
+}
+
+std::string LastObjectiveText(const v1::Trial& trial) {
+  return trial.has_last_objective() ? MetricText(trial.last_objective()) : "";
+}
+
+std::string BestObjectiveText(const v1::Trial& trial) {
+  return trial.has_best_objective() ? MetricText(trial.best_objective()) : "";
 }
 
 std::string MetricText(double value) {

@@ -11,6 +11,7 @@
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_join.h"
 #include "absl/strings/str_replace.h"
+#include "absl/time/time.h"
 #include "common/text.h"
 #include "plan/recipe/schema.h"
 
@@ -52,6 +53,21 @@ std::string ScalarYaml(const Message& message, const FieldDescriptor& field, int
   return field.cpp_type() == FieldDescriptor::CPPTYPE_STRING ? TextScalar(text) : text;
 }
 
+// A point in time or a span as people write it; empty for any other message.
+std::string TimeText(const Message& message) {
+  const std::string& type = message.GetDescriptor()->full_name();
+  const bool is_time = type == "google.protobuf.Timestamp";
+  if (!is_time && type != "google.protobuf.Duration") return "";
+  const google::protobuf::Reflection& reflection = *message.GetReflection();
+  const google::protobuf::Descriptor& fields = *message.GetDescriptor();
+  const absl::Duration span =
+      absl::Seconds(reflection.GetInt64(message, fields.FindFieldByName("seconds"))) +
+      absl::Nanoseconds(reflection.GetInt32(message, fields.FindFieldByName("nanos")));
+  return is_time ? absl::FormatTime("%Y-%m-%dT%H:%M:%E*SZ", absl::UnixEpoch() + span,
+                                    absl::UTCTimeZone())
+                 : absl::FormatDuration(span);
+}
+
 class Writer {
  public:
   // The fields of `message`, each on lines of its own behind `indent` spaces.
@@ -83,6 +99,10 @@ class Writer {
   }
 
   void WriteChild(absl::string_view key, const Message& child, int indent) {
+    if (const std::string time = TimeText(child); !time.empty()) {
+      Line(indent, key, TextScalar(time));
+      return;
+    }
     std::vector<const FieldDescriptor*> fields;
     child.GetReflection()->ListFields(child, &fields);
     Line(indent, key, fields.empty() ? "{}" : "");

@@ -13,7 +13,9 @@ namespace cvtrain::plan {
 // message. Block style, two spaces, fields in the order of the proto; numbers
 // in the shortest spelling that reads back; lists of scalars on one line. Text
 // is quoted where YAML needs it, and control characters are escaped, so the
-// result is safe on a terminal. Fields that are not set are left out.
+// result is safe on a terminal. Fields that are not set are left out. Points in time
+// (RFC 3339) and spans ("1m30s"), which no recipe has, are written for people, and
+// ReadMessage() does not read them.
 std::string WriteYaml(const google::protobuf::Message& message);
 
 }  // namespace cvtrain::plan

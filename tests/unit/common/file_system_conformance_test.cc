@@ -193,6 +193,18 @@ TEST_P(FileSystemConformanceTest, WriteFileAtomicReplacesAndLeavesNoTemporary) {
   EXPECT_THAT(files_.ListDir(place_->root()), IsOkAndHolds(ElementsAre("a")));
 }
 
+TEST_P(FileSystemConformanceTest, WriteFileAtomicLeavesTheOldFileIfItsContentCannotBeMade) {
+  CVT_ASSERT_OK(WriteFileAtomic(files_, Path("a"), "old"));
+  const auto fill = [](WritableFile& file) {
+    file.Append("half").IgnoreError();  // of what is thrown away
+    return DataLoss(Reason::kCheckpointBad, "the other half is damaged");
+  };
+  EXPECT_THAT(WriteFileAtomic(files_, Path("a"), fill),
+              StatusIs(absl::StatusCode::kDataLoss, ReasonIs("CHECKPOINT_BAD")));
+  EXPECT_THAT(ReadFile(files_, Path("a")), IsOkAndHolds(std::string("old")));
+  EXPECT_THAT(files_.ListDir(place_->root()), IsOkAndHolds(ElementsAre("a")));
+}
+
 TEST_P(FileSystemConformanceTest, ReadFileRefusesWhatIsTooLarge) {
   Write("a", "12345");
   EXPECT_THAT(ReadFile(files_, Path("a"), 5), IsOkAndHolds(std::string("12345")));

@@ -1,0 +1,76 @@
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include <string>
+
+#include "absl/synchronization/notification.h"
+#include "client/call/verb.h"
+#include "tests/support/status_matchers.h"
+#include "tests/unit/client/call/fake_coordinator.h"
+#include "tests/unit/client/files/fake_cli.h"
+
+namespace cvtrain::client {
+namespace {
+
+using ::cvtrain::testing::IsOkAndHolds;
+using ::cvtrain::testing::Reason;
+using ::cvtrain::testing::StatusIs;
+using ::testing::HasSubstr;
+
+constexpr char kName[] = "checkpoints/9f3c5d1e-0b7a-4c66-8f0e-2f6f1c0d9a11";
+
+class CkptTest : public ::testing::Test {
+ protected:
+  absl::StatusOr<ExitCode> Ckpt(Arguments arguments) {
+    arguments.insert(arguments.end(), {"--server", coordinator_.address()});
+    return RunCkpt(fake_.cli(), arguments);
+  }
+
+  FakeCoordinator coordinator_;
+  FakeCli fake_;
+};
+
+TEST_F(CkptTest, VerifySaysWhatItRead) {
+  coordinator_.checkpoints.OnVerifyCheckpoint = [](const auto& request, auto* response) {
+    EXPECT_EQ(request.name(), kName);
+    response->set_size_bytes(2048);
+    response->set_tensors(3);
+    response->set_digest("abc");
+    return absl::OkStatus();
+  };
+  EXPECT_THAT(Ckpt({"verify", kName}), IsOkAndHolds(ExitCode::kDone));
+  EXPECT_EQ(fake_.out.str(), "ckpt/9f3c5d1e ok  2 KiB  3 tensors  sha256 abc\n");
+}
+
+TEST_F(CkptTest, VerifyIsCancelledByCtrlC) {
+  absl::Notification answered;
+  coordinator_.checkpoints.OnVerifyCheckpoint = [&](const auto&, auto*) {
+    fake_.Press();
+    answered.WaitForNotification();
+    return absl::OkStatus();
+  };
+  const absl::Status status = Ckpt({"verify", kName}).status();
+  answered.Notify();
+  EXPECT_THAT(status, StatusIs(absl::StatusCode::kCancelled, Reason("STOPPING")));
+}
+
+TEST_F(CkptTest, RefusesDigitsThatSeveralBeginWith) {
+  coordinator_.checkpoints.OnListCheckpoints = [](const auto&, auto* response) {
+    response->add_checkpoints()->set_name(kName);
+    response->add_checkpoints()->set_name("checkpoints/9f3c0000-0b7a-4c66-8f0e-2f6f1c0d9a11");
+    return absl::OkStatus();
+  };
+  EXPECT_THAT(Ckpt({"verify", "9f3c"}),
+              StatusIs(absl::StatusCode::kInvalidArgument, Reason("USAGE")));
+  EXPECT_THAT(Ckpt({"verify", "abcd"}),
+              StatusIs(absl::StatusCode::kNotFound, Reason("CHECKPOINT_NOT_FOUND")));
+}
+
+TEST_F(CkptTest, ExportWritesNothingOfADownloadThatFails) {
+  EXPECT_FALSE(Ckpt({"export", kName, "--to", "/weights"}).ok());
+  EXPECT_THAT(Exists(fake_.files, "/weights"), IsOkAndHolds(false));
+  EXPECT_THAT(Exists(fake_.files, "/weights.tmp"), IsOkAndHolds(false));
+}
+
+}  // namespace
+}  // namespace cvtrain::client

@@ -1,0 +1,72 @@
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include <string>
+
+#include "client/view/show.h"
+#include "tests/unit/client/view/samples.h"
+
+namespace cvtrain::client {
+namespace {
+
+using ::testing::AllOf;
+using ::testing::HasSubstr;
+using ::testing::Not;
+
+TEST(DescribeTest, TracesATrialToWhatMadeIt) {
+  v1::Trial trial = RunningTrial();
+  trial.set_seed(7);
+  trial.set_recipe_digest("aaa");
+  trial.set_dataset_digest("bbb");
+  trial.set_program_version("0.1.0");
+  EXPECT_THAT(DescribeText(trial, "task: synthetic\n", Now()),
+              AllOf(HasSubstr("Seed:            7\n"), HasSubstr("Recipe digest:   aaa\n"),
+                    HasSubstr("Dataset digest:  bbb\n"), HasSubstr("Program version: 0.1.0\n"),
+                    HasSubstr("Last, best:      85.5, 87.92\n"),
+                    HasSubstr("\nRecipe:\n  task: synthetic\n")));
+}
+
+TEST(DescribeTest, EscapesControlCharacters) {
+  v1::Trial trial = RunningTrial();
+  trial.set_reason("\x1b]0;owned\x07");
+  v1::Attempt& attempt = *trial.add_attempts();
+  attempt.set_message("\x1b[2J\n");
+  (*trial.add_evaluations()->mutable_metrics())["a\x1b"] = 1;
+  EXPECT_THAT(DescribeText(trial, "", Now()),
+              AllOf(Not(HasSubstr("\x1b")), Not(HasSubstr("\x07"))));
+}
+
+TEST(DescribeTest, ShowsTheTrialsOfAnExperiment) {
+  EXPECT_THAT(DescribeText(Sweep(), {RunningTrial()}, "name: psnr\n", Now()),
+              AllOf(HasSubstr("Best value:      88.25\n"), HasSubstr("\nTrials:\n"),
+                    HasSubstr("trial/1.1"), HasSubstr("\nSpecification:\n  name: psnr\n")));
+}
+
+TEST(DescribeTest, SaysThatACheckpointIsDamaged) {
+  v1::Checkpoint checkpoint;
+  EXPECT_THAT(DescribeText(checkpoint, Now()), Not(HasSubstr("Damaged")));
+  checkpoint.set_damaged(true);
+  EXPECT_THAT(DescribeText(checkpoint, Now()), HasSubstr("Damaged:"));
+}
+
+TEST(PreviewTest, ShowsRecipeStagesTrialsAndWarnings) {
+  const auto preview = testing::ParseTextProto<v1::PreviewExperimentResponse>(R"pb(
+    stages {
+      to_epoch: 2
+      sizes { height: 96 width: 96 batch_size: 32 }
+      steps: 10
+      images: 320
+      flops: 2e9
+    }
+    trials { parameters { key: "recipe.epochs" value: "5" } }
+    trial_count: 1
+    warnings: "slow\x1b"
+  )pb");
+  EXPECT_THAT(PreviewText(preview, "epochs: 5\n"),
+              AllOf(HasSubstr("Recipe, with every default:\n  epochs: 5\n"), HasSubstr("96:32"),
+                    HasSubstr("10 steps, 320 images, 2G FLOPs a trial"), HasSubstr("epochs=5"),
+                    HasSubstr("slow\\x1b"), HasSubstr("Nothing was submitted.")));
+}
+
+}  // namespace
+}  // namespace cvtrain::client
