@@ -41,7 +41,8 @@ void AddFlags(Options& options, FlagSet& flags) {
               "memory of a slot; 0: an even share of the machine's");
   flags.Bytes("cache-bytes", 0, &options.cache_bytes, "bound of the cache of data and checkpoints");
   flags.Bytes("spool-bytes", 0, &options.spool_bytes,
-              "bound of the reports that wait for the coordinator");
+              "bound of the metrics and logs that wait for the coordinator; checkpoints, at most "
+              "two of each trial, come on top");
   flags.String("trainer", 0, &options.trainer, "FILE",
                "the program cvtrain-trainer (default: beside this one)");
   flags.Duration("hang-timeout", 0, &options.hang_timeout,

@@ -33,12 +33,13 @@ struct Options {
 
   // Bound of the cache of shards and checkpoints. See ContentCacheOptions.
   uint64_t cache_bytes = uint64_t{10} << 30;
-  // Bound of the reports that wait for the coordinator. See SpoolOptions.
+  // Bound of the metrics and logs that wait for the coordinator; at most two checkpoints of each
+  // trial come on top. See SpoolOptions.
   uint64_t spool_bytes = limits::kSpoolSizeBytesMax;
 
   // The program cvtrain-trainer. Empty: beside this one.
   std::string trainer;
-  // A rank without progress for so long is killed; 0: never.
+  // A rank without progress for so long, evaluations included, is killed; 0: never.
   absl::Duration hang_timeout = absl::Minutes(10);
   // From SIGTERM to SIGKILL of ranks that have not written a checkpoint.
   absl::Duration grace = absl::Seconds(10);

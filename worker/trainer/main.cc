@@ -95,6 +95,7 @@ absl::Status Serve(AgentLink& link) {
     exit.set_cause(result.cause);
     exit.set_message(result.message);
     exit.set_end_step(result.end_step);
+    exit.set_suspect(result.suspect);
     if (next->start.rank() == 0) exit.set_sample_digest(result.sample_digest);
     CVT_RETURN_IF_ERROR(link.SendExit(exit));
     if (!IsReusableAfter(result.cause)) return absl::OkStatus();

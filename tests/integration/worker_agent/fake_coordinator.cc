@@ -38,6 +38,7 @@ struct FakeCoordinator::State {
   std::string newest ABSL_GUARDED_BY(mu);
   std::map<std::string, std::string> shards ABSL_GUARDED_BY(mu);  // by digest
   bool damage_shard ABSL_GUARDED_BY(mu) = false;
+  bool checkpoints_are_damaged ABSL_GUARDED_BY(mu) = false;
   int64_t shard_fetches ABSL_GUARDED_BY(mu) = 0;
   int64_t checkpoint_downloads ABSL_GUARDED_BY(mu) = 0;
   std::map<std::string, int64_t> counters ABSL_GUARDED_BY(mu);  // of the rendezvous store
@@ -150,7 +151,10 @@ class FakeCoordinator::Service final : public session::v1::SessionService::Servi
     if (auto held = state_.Check(attempt); !held.ok()) return ToGrpcStatus(held);
     const std::string name = "checkpoints/" + stored.header.checkpoint();
     if (state_.checkpoints.contains(name)) return grpc::Status::OK;
-    state_.logs[attempt].checkpoints.push_back(stored.header.step());
+    AttemptLog& log = state_.logs[attempt];
+    EXPECT_TRUE(!log.steps.empty() && log.steps.back() >= stored.header.step())
+        << "a checkpoint of step " << stored.header.step() << " before its reports";
+    log.checkpoints.push_back(stored.header.step());
     state_.checkpoints[name] = std::move(stored);
     state_.newest = name;
     return grpc::Status::OK;
@@ -163,6 +167,9 @@ class FakeCoordinator::Service final : public session::v1::SessionService::Servi
     {
       absl::MutexLock lock(&state_.mu);
       ++state_.checkpoint_downloads;
+      if (state_.checkpoints_are_damaged) {
+        return ToGrpcStatus(DataLoss(Reason::kCheckpointBad, "its bytes are wrong"));
+      }
       bytes = state_.checkpoints[request->checkpoint()].bytes;
     }
     for (size_t at = static_cast<size_t>(request->offset()); at < bytes.size();
@@ -181,6 +188,9 @@ class FakeCoordinator::Service final : public session::v1::SessionService::Servi
     {
       absl::MutexLock lock(&state_.mu);
       ++state_.shard_fetches;
+      if (!state_.shards.contains(request->digest())) {
+        return ToGrpcStatus(NotFound(Reason::kShardNotFound, "it is not here"));
+      }
       std::string content = state_.shards[request->digest()];
       if (std::exchange(state_.damage_shard, false)) content[0] ^= 1;
       response.set_data(content.substr(static_cast<size_t>(request->offset())));
@@ -283,6 +293,11 @@ void FakeCoordinator::AddShard(const std::string& content) {
 void FakeCoordinator::DamageNextShard() {
   absl::MutexLock lock(&state_->mu);
   state_->damage_shard = true;
+}
+
+void FakeCoordinator::DamageCheckpoints() {
+  absl::MutexLock lock(&state_->mu);
+  state_->checkpoints_are_damaged = true;
 }
 
 bool FakeCoordinator::WaitFor(const std::string& attempt,

@@ -55,6 +55,8 @@ class FakeCoordinator {
   void AddShard(const std::string& content);
   // The next download of any shard sends a wrong byte, with a CRC that agrees.
   void DamageNextShard();
+  // Every download of a checkpoint fails with DATA_LOSS from now on.
+  void DamageCheckpoints();
 
   // --- What it has heard.
   // Waits until `done` is true of the attempt; false after `timeout`.

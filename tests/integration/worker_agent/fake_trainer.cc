@@ -63,8 +63,10 @@ class FakeTrainer {
     return message;
   }
 
-  void Exit(v1::Cause cause, int64_t step, const std::string& message = "") {
+  void Exit(v1::Cause cause, int64_t step, const std::string& message = "",
+            trainer::v1::Exit::Suspect suspect = trainer::v1::Exit::SUSPECT_UNSPECIFIED) {
     trainer::v1::TrainerFrame frame;
+    frame.mutable_exit()->set_suspect(suspect);
     frame.mutable_exit()->set_cause(cause);
     frame.mutable_exit()->set_end_step(step);
     frame.mutable_exit()->set_message(message);
@@ -94,8 +96,10 @@ class FakeTrainer {
       Send(request);
       trainer::v1::AgentFrame answer;
       while (!answer.has_shard()) answer = Wait(absl::InfiniteDuration());
-      Log(answer.shard().error().empty() ? absl::StrCat("shard: ", ReadDescriptor())
-                                         : absl::StrCat("no shard: ", answer.shard().error()));
+      Log(answer.shard().error().empty()
+              ? absl::StrCat("shard: ", ReadDescriptor().substr(0, 100))
+              : absl::StrCat("no shard (", v1::Cause_Name(answer.shard().cause()),
+                             "): ", answer.shard().error()));
     }
   }
 
@@ -175,7 +179,11 @@ class FakeTrainer {
         ::kill(::getpid(), SIGKILL);
         break;
       case v1::Synthetic::FAILURE_HANG:
-        while (true) Wait(absl::InfiniteDuration());
+        // The loop hangs; the thread that reports goes on repeating its progress.
+        while (true) {
+          Wait(absl::Milliseconds(20));
+          Report(/*rank=*/1, step, step);
+        }
       case v1::Synthetic::FAILURE_OUT_OF_MEMORY:
         Exit(v1::CAUSE_OUT_OF_MEMORY, step, "out of memory");
         break;
@@ -192,7 +200,11 @@ class FakeTrainer {
     if (start.has_resume()) {
       const std::string file = ReadDescriptor();
       const auto view = formats::CheckpointView::Open(file, "resume");
-      CVT_CHECK_OK(view.status());
+      if (!view.ok()) {
+        Exit(v1::CAUSE_INTERNAL, step, std::string(view.status().message()),
+             trainer::v1::Exit::SUSPECT_CHECKPOINT);
+        std::_Exit(1);
+      }
       step = view->manifest().step();
     }
     busy_.clear();

@@ -3,6 +3,7 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 #include <signal.h>
+#include <sys/resource.h>
 
 #include <algorithm>
 #include <filesystem>
@@ -113,6 +114,20 @@ class WorkerTest : public ::testing::Test {
     assign.mutable_recipe()->mutable_synthetic()->set_steps(steps);
     assign.mutable_recipe()->mutable_synthetic()->set_step_time_ms(step_time_ms);
     return assign;
+  }
+  // With as many ranks as there are slots.
+  session::v1::Assign MakeWideAssign(int attempt, int64_t steps, double step_time_ms = 1) {
+    session::v1::Assign assign = MakeAssign(attempt, steps, step_time_ms);
+    assign.set_world_size(2);
+    assign.add_ranks()->set_rank(1);
+    assign.mutable_ranks(1)->set_slot(1);
+    return assign;
+  }
+  static void AddShard(int index, const std::string& content, session::v1::Assign& assign) {
+    v1::Shard& shard = *assign.mutable_dataset()->add_shards();
+    shard.set_index(index);
+    shard.set_digest(Sha256Hex(content));
+    shard.set_size_bytes(static_cast<int64_t>(content.size()));
   }
   AttemptLog RunToEnd(const session::v1::Assign& assign) {
     coordinator_.Assign(assign);
@@ -236,21 +251,83 @@ TEST_F(WorkerTest, FetchesShardsOnceAndVerifiesThem) {
   StartWorker();
   for (int attempt = 1; attempt <= 2; ++attempt) {
     session::v1::Assign assign = MakeAssign(attempt, 5);
-    v1::Shard& shard = *assign.mutable_dataset()->add_shards();
-    shard.set_index(4);
-    shard.set_digest(Sha256Hex(content));
-    shard.set_size_bytes(static_cast<int64_t>(content.size()));
+    AddShard(4, content, assign);
     EXPECT_THAT(RunToEnd(assign).lines, Contains("shard: the bytes of a shard"));
   }
   EXPECT_EQ(coordinator_.shard_fetches(), 2);  // the damaged one, and the good one
 }
 
+TEST_F(WorkerTest, SaysWhoseTroubleAShardIs) {
+  StartWorker({"--cache-bytes=1MiB"});
+  const std::string large(size_t{2} << 20, 'x');
+  coordinator_.AddShard(large);
+  session::v1::Assign assign = MakeAssign(1, 5);
+  AddShard(0, "a shard that the coordinator does not have", assign);
+  AddShard(1, large, assign);
+  const AttemptLog log = RunToEnd(assign);
+  EXPECT_THAT(log.lines, Contains(HasSubstr("no shard (CAUSE_DATA)")));
+  EXPECT_THAT(log.lines, Contains(HasSubstr("no shard (CAUSE_INTERNAL): the cache of")));
+}
+
+TEST_F(WorkerTest, TrainsOnMoreDataThanItsCacheHolds) {
+  StartWorker({"--cache-bytes=1MiB"});
+  session::v1::Assign assign = MakeAssign(1, 5);
+  for (int i = 0; i < 3; ++i) {
+    const std::string content(size_t{700} << 10, static_cast<char>('a' + i));
+    coordinator_.AddShard(content);
+    AddShard(i, content, assign);
+  }
+  const AttemptLog log = RunToEnd(assign);
+  EXPECT_THAT(log.lines, Contains(HasSubstr("shard: aaaa")));
+  EXPECT_THAT(log.lines, Contains(HasSubstr("shard: bbbb")));
+  EXPECT_THAT(log.lines, Contains(HasSubstr("shard: cccc")));
+}
+
+TEST_F(WorkerTest, NamesADamagedCheckpointWithSeveralRanksHere) {
+  StartWorker();
+  RunToEnd(MakeAssign(1, 50));
+  const session::v1::ResumePoint resume = coordinator_.NewestCheckpoint();
+  EndWorker(SIGTERM);
+  std::filesystem::remove_all(state_);
+  StartWorker();
+  coordinator_.DamageCheckpoints();
+  session::v1::Assign assign = MakeWideAssign(2, 80);
+  *assign.mutable_resume() = resume;
+  const AttemptLog log = RunToEnd(assign);
+  EXPECT_EQ(log.ended()->cause(), v1::CAUSE_INTERNAL);
+  EXPECT_EQ(log.ended()->damaged_checkpoint(), resume.checkpoint());
+  EXPECT_EQ(log.ended()->end_step(), 50);
+  EXPECT_EQ(coordinator_.checkpoint_downloads(), 2);  // once it may have been the way here
+  EXPECT_EQ(RunToEnd(MakeWideAssign(3, 5)).ended()->cause(), v1::CAUSE_FINISHED);
+}
+
+TEST_F(WorkerTest, ACopyThatRottedHereIsNotTheCheckpointsFault) {
+  StartWorker();
+  RunToEnd(MakeAssign(1, 50));
+  const session::v1::ResumePoint resume = coordinator_.NewestCheckpoint();
+  const std::string path = JoinPath(state_, "cache/" + resume.digest());
+  const auto modified = std::filesystem::last_write_time(path);
+  {
+    const auto file = PosixFileSystem().NewReadWriteFile(path);
+    ASSERT_THAT(file, IsOk());
+    ASSERT_THAT((*file)->WriteAt(static_cast<uint64_t>(resume.size_bytes()) / 2, "rot"), IsOk());
+  }
+  std::filesystem::last_write_time(path, modified);  // a disk tells nobody when it rots
+
+  session::v1::Assign assign = MakeAssign(2, 80);
+  *assign.mutable_resume() = resume;
+  const AttemptLog log = RunToEnd(assign);
+  EXPECT_EQ(log.ended()->cause(), v1::CAUSE_INTERNAL);
+  EXPECT_EQ(log.ended()->damaged_checkpoint(), "");
+  EXPECT_THAT(log.ended()->message(), HasSubstr("the next attempt fetches it again"));
+  assign.set_attempt(AttemptText(3));
+  EXPECT_EQ(RunToEnd(assign).facts[0].started().start_step(), 50);
+  EXPECT_EQ(coordinator_.checkpoint_downloads(), 1);
+}
+
 TEST_F(WorkerTest, RanksMeetInTheStoreAndFallTogether) {
   StartWorker();
-  session::v1::Assign assign = MakeAssign(1, 1'000'000, 5);
-  assign.set_world_size(2);
-  assign.add_ranks()->set_rank(1);
-  assign.mutable_ranks(1)->set_slot(1);
+  session::v1::Assign assign = MakeWideAssign(1, 1'000'000, 5);
   assign.mutable_recipe()->mutable_synthetic()->set_fail_at_step(30);
   assign.mutable_recipe()->mutable_synthetic()->set_failure(v1::Synthetic::FAILURE_OUT_OF_MEMORY);
   const AttemptLog log = RunToEnd(assign);
@@ -258,11 +335,7 @@ TEST_F(WorkerTest, RanksMeetInTheStoreAndFallTogether) {
   EXPECT_THAT(log.lines, Contains("arrived as number 1 of 2"));
   EXPECT_THAT(log.lines, Contains("arrived as number 2 of 2"));
   // Both slots are free again.
-  session::v1::Assign next = MakeAssign(2, 5);
-  next.set_world_size(2);
-  next.add_ranks()->set_rank(1);
-  next.mutable_ranks(1)->set_slot(1);
-  EXPECT_EQ(RunToEnd(next).ended()->cause(), v1::CAUSE_FINISHED);
+  EXPECT_EQ(RunToEnd(MakeWideAssign(2, 5)).ended()->cause(), v1::CAUSE_FINISHED);
 }
 
 TEST_F(WorkerTest, TrainsOnWhileTheCoordinatorIsAway) {
@@ -374,6 +447,19 @@ TEST_F(WorkerTest, RefusesWrongFlagsAllAtOnce) {
   text.resize(std::fread(text.data(), 1, text.size(), log_.get()));
   EXPECT_THAT(text, HasSubstr("--name"));
   EXPECT_THAT(text, HasSubstr("--metrics-address"));
+}
+
+TEST_F(WorkerTest, RaisesItsLimitOfOpenFiles) {
+  struct rlimit before = {};
+  ASSERT_EQ(::getrlimit(RLIMIT_NOFILE, &before), 0);
+  struct rlimit low = before;
+  low.rlim_cur = std::min<rlim_t>(256, before.rlim_max);
+  ASSERT_EQ(::setrlimit(RLIMIT_NOFILE, &low), 0);
+  StartWorker();
+  ASSERT_EQ(::setrlimit(RLIMIT_NOFILE, &before), 0);
+  struct rlimit of_worker = {};
+  ASSERT_EQ(::prlimit(worker_->pid(), RLIMIT_NOFILE, nullptr, &of_worker), 0);
+  EXPECT_EQ(of_worker.rlim_cur, std::min<rlim_t>(65'536, before.rlim_max));
 }
 
 TEST_F(WorkerTest, WritesThePortOfItsMetrics) {

@@ -142,6 +142,38 @@ absl::StatusOr<CachedFile> ContentCache::Get(const ContentKey& key, const Fetch&
   return file;
 }
 
+absl::StatusOr<std::optional<CachedFile>> ContentCache::GetIfHere(const ContentKey& key) {
+  {
+    absl::MutexLock lock(&mu_);
+    const auto it = entries_.find(key.digest);
+    if (it == entries_.end() || it->second.busy || !it->second.whole) return std::nullopt;
+    it->second.busy = true;
+    it->second.last_use = ++uses_;
+  }
+  absl::StatusOr<std::unique_ptr<RandomAccessFile>> file = OpenVerified(key);
+  std::optional<CachedFile> found;
+  if (file.ok() && *file) {
+    hits_.Increment();
+    absl::MutexLock lock(&mu_);
+    ++entries_[key.digest].users;
+    found = CachedFile(this, key.digest, *std::move(file));
+  }
+  SetIdle(key.digest);
+  if (!file.ok()) return Explain(file.status());
+  return found;
+}
+
+bool ContentCache::Verify(const ContentKey& key) {
+  if (!Acquire(key.digest, StopToken()).ok()) return false;
+  {
+    absl::MutexLock lock(&mu_);
+    entries_[key.digest].verified = false;
+  }
+  const absl::StatusOr<std::unique_ptr<RandomAccessFile>> file = OpenVerified(key);
+  SetIdle(key.digest);
+  return file.ok() && *file != nullptr;
+}
+
 absl::Status ContentCache::Acquire(const std::string& digest, const StopToken& stop) {
   std::stop_callback wake(stop, [this] {
     absl::MutexLock lock(&mu_);
@@ -268,34 +300,62 @@ absl::Status ContentCache::Reserve(const std::string& digest, uint64_t size_byte
     Entry& entry = entries_[digest];
     uint64_t total = size_bytes_ - entry.size_bytes + size_bytes;
     while (total > options_.size_bytes_max) {
-      auto victim = entries_.end();
-      for (auto it = entries_.begin(); it != entries_.end(); ++it) {
-        if (it->second.users > 0 || it->second.busy || it->second.size_bytes == 0) continue;
-        if (victim == entries_.end() || it->second.last_use < victim->second.last_use) victim = it;
-      }
-      if (victim == entries_.end()) {
+      const uint64_t before = size_bytes_;
+      std::optional<std::string> victim = TakeVictim();
+      if (!victim) {
         return LimitExceeded(
             "cache_bytes",
             absl::StrCat("the cache of ", FormatBytes(options_.size_bytes_max), " cannot hold ",
                          FormatBytes(size_bytes), " beside the ", FormatBytes(total - size_bytes),
                          " in use: raise --cache-bytes"));
       }
-      total -= victim->second.size_bytes;
-      size_bytes_ -= victim->second.size_bytes;
-      victims.push_back(victim->first);
-      entries_.erase(victim);
+      total -= before - size_bytes_;
+      victims.push_back(*std::move(victim));
     }
     size_bytes_ = total;
     entry.size_bytes = size_bytes;
   }
-  for (const std::string& victim : victims) {
+  return RemoveFiles(victims);
+}
+
+std::optional<std::string> ContentCache::TakeVictim() {
+  auto victim = entries_.end();
+  for (auto it = entries_.begin(); it != entries_.end(); ++it) {
+    if (it->second.users > 0 || it->second.busy || it->second.size_bytes == 0) continue;
+    if (victim == entries_.end() || it->second.last_use < victim->second.last_use) victim = it;
+  }
+  if (victim == entries_.end()) return std::nullopt;
+  size_bytes_ -= victim->second.size_bytes;
+  std::string digest = victim->first;
+  entries_.erase(victim);
+  return digest;
+}
+
+absl::Status ContentCache::RemoveFiles(const std::vector<std::string>& digests) {
+  for (const std::string& digest : digests) {
     evictions_.Increment();
-    for (const std::string& path : {PathOf(victim), PartOf(victim)}) {
+    for (const std::string& path : {PathOf(digest), PartOf(digest)}) {
       const absl::Status removed = files_.Remove(path);
       if (!removed.ok() && !absl::IsNotFound(removed)) return removed;
     }
   }
   return absl::OkStatus();
+}
+
+uint64_t ContentCache::EvictUnused() {
+  std::vector<std::string> victims;
+  uint64_t bytes = 0;
+  {
+    absl::MutexLock lock(&mu_);
+    bytes = size_bytes_;
+    while (std::optional<std::string> victim = TakeVictim()) victims.push_back(*std::move(victim));
+    bytes -= size_bytes_;
+  }
+  if (const absl::Status removed = RemoveFiles(victims); !removed.ok()) {
+    CVT_LOG(kWarning, "cannot remove a cached file").Field("status", removed);
+  }
+  UpdateGauge();
+  return bytes;
 }
 
 absl::Status ContentCache::Put(const std::string& digest, absl::Span<const char> bytes) {
@@ -311,8 +371,12 @@ absl::Status ContentCache::Put(const std::string& digest, absl::Span<const char>
     const std::string part = PartOf(digest);
     CVT_RETURN_IF_ERROR(WriteWhole(part, bytes));
     CVT_RETURN_IF_ERROR(files_.Rename(part, PathOf(digest)));
+    CVT_ASSIGN_OR_RETURN(const FileInfo info, files_.Stat(PathOf(digest)));
     absl::MutexLock lock(&mu_);
-    entries_[digest].whole = true;
+    Entry& entry = entries_[digest];
+    entry.whole = true;
+    entry.verified = true;
+    entry.modified = info.modified;
     return absl::OkStatus();
   }();
   if (!done.ok()) Drop(digest);

@@ -5,7 +5,9 @@
 #include <functional>
 #include <map>
 #include <memory>
+#include <optional>
 #include <string>
+#include <vector>
 
 #include "absl/base/thread_annotations.h"
 #include "absl/status/status.h"
@@ -21,7 +23,8 @@
 // Shards and checkpoints on the worker's disk, by content:
 //
 //   {dir}/{sha256}         whole; verified once per process before its first use, and
-//                          again if size or time of modification have changed since
+//                          again if size or time of modification have changed since, or
+//                          if somebody who read it doubts it
 //   {dir}/{sha256}.part    the beginning of a download, continued by the next one
 //
 //   1. Pieces are appended to .part.  A crash leaves what had come.
@@ -95,15 +98,27 @@ class ContentCache {
   //   INVALID_ARGUMENT (FIELD_INVALID)     the digest is not one
   absl::StatusOr<CachedFile> Get(const ContentKey& key, const Fetch& fetch, const StopToken& stop);
 
-  // Adds what is in memory; `bytes` must have that digest, which is not checked here but
-  // at its first use. OK if it is there. Errors as of Get().
+  // The file if it is here whole and no other call is busy with it; else nothing. Reads the
+  // disk to verify it, and never waits for a download. Errors of FileSystem.
+  absl::StatusOr<std::optional<CachedFile>> GetIfHere(const ContentKey& key);
+
+  // Reads a file again, whatever was found before. True if it is here and has its digest; one
+  // that has not is removed.
+  bool Verify(const ContentKey& key);
+
+  // Adds what is in memory; `bytes` must have that digest, which the caller has just computed:
+  // it counts as verified. OK if it is there. Errors as of Get().
   absl::Status Put(const std::string& digest, absl::Span<const char> bytes);
 
   // Removes a file that nobody has open; harmless otherwise.
   void Forget(const std::string& digest);
 
+  // Removes all files that nobody has open: something else needs the disk. Returns their bytes.
+  uint64_t EvictUnused();
+
   bool Contains(const std::string& digest) const;
   uint64_t size_bytes() const;
+  uint64_t size_bytes_max() const { return options_.size_bytes_max; }
 
  private:
   friend class CachedFile;
@@ -127,6 +142,10 @@ class ContentCache {
   // Waits until the entry is not busy and makes it so.
   absl::Status Acquire(const std::string& digest, const StopToken& stop);
   void SetIdle(const std::string& digest);
+  // Removes the entry that was not used for longest and that nobody uses; its digest, or
+  // nothing if there is none.
+  std::optional<std::string> TakeVictim() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
+  absl::Status RemoveFiles(const std::vector<std::string>& digests);
   absl::StatusOr<CachedFile> GetBusy(const ContentKey& key, const Fetch& fetch);
   // Null if the file is not there or was damaged (and is removed).
   absl::StatusOr<std::unique_ptr<RandomAccessFile>> OpenVerified(const ContentKey& key);

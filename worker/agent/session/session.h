@@ -52,6 +52,8 @@ struct RankEnded {
   std::string message = {};
   int64_t end_step = 0;
   std::string sample_digest = {};
+  // checkpoints/{uuid}, if its bytes are wrong where they come from; else empty.
+  std::string damaged_checkpoint = {};
 };
 // A report of this attempt came back with ABORTED: the lease generation is stale.
 struct ReportRefused {
@@ -219,6 +221,7 @@ class Session {
     v1::Progress progress;
     // How it ends: the first bad end, else that of the lowest rank.
     std::optional<RankEnded> end;
+    std::string damaged_checkpoint;  // that a rank has named
     std::optional<absl::Duration> kill_at;
     v1::Cause kill_cause = v1::CAUSE_UNSPECIFIED;
     std::string kill_message;

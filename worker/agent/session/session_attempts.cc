@@ -167,6 +167,7 @@ void Session::Handle(RankEnded input, Now now, Outputs& out) {
   const auto rank = attempt.ranks.find(input.rank);
   if (rank == attempt.ranks.end() || rank->second.ended) return;
   rank->second.ended = true;
+  if (!input.damaged_checkpoint.empty()) attempt.damaged_checkpoint = input.damaged_checkpoint;
 
   const bool first_bad = !IsGoodEnd(input.cause) && (!attempt.end || IsGoodEnd(attempt.end->cause));
   const bool others_run = std::any_of(attempt.ranks.begin(), attempt.ranks.end(),
@@ -194,6 +195,9 @@ void Session::FinishAttempt(const AttemptKey& key, Attempt& attempt, Now now, Ou
   ended.set_message(attempt.end->message);
   ended.set_end_step(attempt.end->end_step);
   ended.set_sample_digest(attempt.end->sample_digest);
+  ended.set_damaged_checkpoint(attempt.damaged_checkpoint);
+  // The same on all ranks; of the last step that was reported.
+  ended.set_flops(attempt.progress.flops());
   out.push_back(SpoolFact{.key = key, .fact = std::move(fact)});
 }
 

@@ -9,6 +9,7 @@
 #include "absl/strings/str_format.h"
 #include "absl/strings/str_split.h"
 #include "absl/strings/strip.h"
+#include "common/errors.h"
 #include "common/log.h"
 #include "common/status_macros.h"
 
@@ -161,7 +162,8 @@ absl::Status RecordQueue::Append(absl::string_view payload) {
 }
 
 absl::StatusOr<std::optional<RecordQueue::Batch>> RecordQueue::Next(const std::string& stream,
-                                                                    size_t size_bytes_max) {
+                                                                    size_t size_bytes_max,
+                                                                    bool unstored) {
   if (!batch_) {
     uint64_t begin = 0;
     uint64_t end = 0;
@@ -178,25 +180,29 @@ absl::StatusOr<std::optional<RecordQueue::Batch>> RecordQueue::Next(const std::s
       if (size_bytes > size_bytes_max) break;
     }
     if (begin == 0) return std::nullopt;
-    const int64_t sequence = stream == stream_ ? sequence_ + 1 : 1;
-    CVT_RETURN_IF_ERROR(Write(kBatch, absl::StrCat(stream, " ", sequence, " ", begin, " ", end)));
-    if (options_.sync_batches) {
-      if (absl::Status synced = writer_->Sync(); !synced.ok()) {
-        CloseWriter();
-        return synced;
-      }
-    }
-    stream_ = stream;
-    sequence_ = sequence;
-    batch_ = SentBatch{.stream = stream,
-                       .sequence = sequence,
-                       .begin = begin,
-                       .end = end,
-                       .segment_path = segments_.back().path};
+    SentBatch next = {.stream = stream,
+                      .sequence = stream == stream_ ? sequence_ + 1 : 1,
+                      .begin = begin,
+                      .end = end};
+    const absl::Status written = WriteBatchRecord(next);
+    if (!written.ok() && !(unstored && ReasonOf(written) == Reason::kDiskFull)) return written;
+    next.segment_path = segments_.back().path;
+    stream_ = next.stream;
+    sequence_ = next.sequence;
+    batch_ = std::move(next);
   }
   Batch batch = {.stream = batch_->stream, .sequence = batch_->sequence, .payloads = {}};
   CVT_ASSIGN_OR_RETURN(batch.payloads, ReadPayloads(batch_->begin, batch_->end));
   return batch;
+}
+
+absl::Status RecordQueue::WriteBatchRecord(const SentBatch& batch) {
+  CVT_RETURN_IF_ERROR(Write(
+      kBatch, absl::StrCat(batch.stream, " ", batch.sequence, " ", batch.begin, " ", batch.end)));
+  if (!options_.sync_batches) return absl::OkStatus();
+  absl::Status synced = writer_->Sync();
+  if (!synced.ok()) CloseWriter();
+  return synced;
 }
 
 absl::StatusOr<std::vector<std::string>> RecordQueue::ReadPayloads(uint64_t begin, uint64_t end) {
@@ -244,6 +250,13 @@ size_t RecordQueue::pending_records() const {
   size_t count = 0;
   for (const Segment& segment : segments_) count += segment.records.size();
   return count;
+}
+
+uint64_t RecordQueue::first_pending() const {
+  for (const Segment& segment : segments_) {
+    if (!segment.records.empty()) return segment.records.front().number;
+  }
+  return next_number_;
 }
 
 bool RecordQueue::IsDroppable(const Segment& segment) const {

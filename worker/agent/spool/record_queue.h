@@ -76,11 +76,19 @@ class RecordQueue {
 
   // The batch to send: the last one again until Ack(), else a new one with what waits,
   // about `size_bytes_max` of it, numbered in `stream`. Nothing if nothing waits.
-  // Errors of FileSystem: no batch was made; try again later.
-  absl::StatusOr<std::optional<Batch>> Next(const std::string& stream, size_t size_bytes_max);
+  // Errors of FileSystem: no batch was made; try again later. With `unstored`, a full disk is no
+  // error: the batch is numbered in memory only, and after a crash goes out once more.
+  absl::StatusOr<std::optional<Batch>> Next(const std::string& stream, size_t size_bytes_max,
+                                            bool unstored = false);
 
   // The batch of the last Next() has arrived.
   void Ack();
+
+  // Number of the next record, and of the first one that has not arrived (the next one if all
+  // have): what was appended before a moment has arrived once the second reaches what the
+  // first was then.
+  uint64_t next_number() const { return next_number_; }
+  uint64_t first_pending() const;
 
   // Nothing waits and no batch is out.
   bool empty() const { return !batch_ && pending_records() == 0; }
@@ -120,6 +128,7 @@ class RecordQueue {
   absl::Status RecoverSegment(const std::string& name, uint64_t first_number);
   void ReadBatchRecord(absl::string_view payload, const std::string& path);
   absl::Status Write(uint8_t type, absl::string_view payload);
+  absl::Status WriteBatchRecord(const SentBatch& batch);
   absl::Status EnsureWriter();
   void CloseWriter();
   absl::StatusOr<std::vector<std::string>> ReadPayloads(uint64_t begin, uint64_t end);

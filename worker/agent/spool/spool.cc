@@ -123,13 +123,25 @@ void Spool::AppendFact(const AttemptKey& key, session::v1::Fact fact) {
   fact.set_sequence(attempt.facts.empty() ? 1 : attempt.facts.back().sequence() + 1);
   attempt.facts.push_back(std::move(fact));
   records_.Increment();
-  if (const absl::Status written = WriteFacts(key, attempt); !written.ok()) {
-    errors_.Increment();
-    CVT_LOG(kError, "cannot write facts to the spool: they wait in memory")
-        .Field("attempt", key)
-        .Field("status", written);
-  }
+  StoreFacts(key, attempt);
   UpdateGauges();
+}
+
+void Spool::StoreFacts(const AttemptKey& key, Attempt& attempt) {
+  absl::Status written = WriteFacts(key, attempt);
+  if (ReasonOf(written) == Reason::kDiskFull && make_room_ && make_room_() > 0) {
+    written = WriteFacts(key, attempt);
+  }
+  const bool was_full = attempt.disk_is_full;
+  attempt.disk_is_full = ReasonOf(written) == Reason::kDiskFull;
+  if (written.ok()) return;
+  errors_.Increment();
+  if (was_full && attempt.disk_is_full) return;  // said already
+  CVT_LOG(kError, attempt.disk_is_full
+                      ? "the disk is full: facts are sent without being stored, free some space"
+                      : "cannot write facts to the spool: they wait in memory")
+      .Field("attempt", key)
+      .Field("status", written);
 }
 
 // Appends what the file does not have yet and syncs it. After an error all of them are
@@ -229,10 +241,19 @@ void Spool::CountDropped(Kind kind, const RecordQueue::Dropped& dropped) {
       .Increment(static_cast<double>(dropped.records));
 }
 
+absl::StatusOr<std::optional<RecordQueue::Batch>> Spool::NextBatch(Attempt& attempt,
+                                                                   RecordQueue& queue) {
+  auto batch = queue.Next(attempt.stream, options_.batch_size_bytes_max);
+  if (ReasonOf(batch.status()) != Reason::kDiskFull) return batch;
+  if (make_room_) make_room_();
+  // RanksEnded waits for what is in the queue.
+  return queue.Next(attempt.stream, options_.batch_size_bytes_max, /*unstored=*/true);
+}
+
 std::optional<session::v1::ReportMetricsRequest> Spool::NextMetrics(const AttemptKey& key) {
   Attempt* attempt = Find(key);
   if (attempt == nullptr) return std::nullopt;
-  auto batch = attempt->metrics.Next(attempt->stream, options_.batch_size_bytes_max);
+  auto batch = NextBatch(*attempt, attempt->metrics);
   if (!batch.ok()) {
     errors_.Increment();
     return std::nullopt;
@@ -253,7 +274,7 @@ std::optional<session::v1::ReportMetricsRequest> Spool::NextMetrics(const Attemp
 std::optional<session::v1::ReportLogsRequest> Spool::NextLogs(const AttemptKey& key) {
   Attempt* attempt = Find(key);
   if (attempt == nullptr) return std::nullopt;
-  auto batch = attempt->logs.Next(attempt->stream, options_.batch_size_bytes_max);
+  auto batch = NextBatch(*attempt, attempt->logs);
   if (!batch.ok()) {
     errors_.Increment();
     return std::nullopt;
@@ -273,13 +294,12 @@ std::optional<session::v1::ReportFactsRequest> Spool::NextFacts(const AttemptKey
                                                                 bool with_end) {
   Attempt* attempt = Find(key);
   if (attempt == nullptr) return std::nullopt;
-  if (attempt->facts_written < attempt->facts.size() && !WriteFacts(key, *attempt).ok()) {
-    errors_.Increment();
-  }
+  if (attempt->facts_written < attempt->facts.size()) StoreFacts(key, *attempt);
   auto request = MakeRequest<session::v1::ReportFactsRequest>(key);
   // Not what a power cut could take: its number would be given to another fact.
-  for (size_t i = attempt->facts_acked;
-       i < attempt->facts_written && request.facts_size() < kFactsPerRequestMax; ++i) {
+  const size_t end = attempt->disk_is_full ? attempt->facts.size() : attempt->facts_written;
+  for (size_t i = attempt->facts_acked; i < end && request.facts_size() < kFactsPerRequestMax;
+       ++i) {
     if (attempt->facts[i].has_ended() && !with_end) break;
     *request.add_facts() = attempt->facts[i];
   }
@@ -305,6 +325,31 @@ void Spool::AckFacts(const AttemptKey& key, int64_t sequence) {
          facts[attempt->facts_acked].sequence() <= sequence) {
     ++attempt->facts_acked;
   }
+}
+
+ReportMark Spool::MarkOf(const AttemptKey& key) const {
+  const Attempt* attempt = Find(key);
+  if (attempt == nullptr) return {};
+  return {.facts = attempt->facts.size() - (IsEnding(key) ? 1 : 0),
+          .metrics = attempt->metrics.next_number()};
+}
+
+bool Spool::HasArrived(const AttemptKey& key, const ReportMark& mark) const {
+  const Attempt* attempt = Find(key);
+  return attempt == nullptr ||
+         (attempt->facts_acked >= mark.facts && attempt->metrics.first_pending() >= mark.metrics);
+}
+
+void Spool::FailEnd(const AttemptKey& key, const std::string& why) {
+  Attempt* attempt = Find(key);
+  if (attempt == nullptr || !IsEnding(key)) return;
+  session::v1::RanksEnded& ended = *attempt->facts.back().mutable_ended();
+  if (ended.cause() != v1::CAUSE_FINISHED) return;
+  ended.set_cause(v1::CAUSE_INTERNAL);
+  ended.set_message(why);
+  // The file is written anew with the next request.
+  attempt->facts_writer.reset();
+  attempt->facts_written = std::min(attempt->facts_written, attempt->facts.size() - 1);
 }
 
 bool Spool::IsEnding(const AttemptKey& key) const {

@@ -3,10 +3,12 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <functional>
 #include <map>
 #include <memory>
 #include <optional>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "absl/status/status.h"
@@ -36,10 +38,11 @@
 namespace cvtrain::worker {
 
 struct SpoolOptions {
-  // Bound on what waits. Metrics and logs make room in this order: the oldest segments
+  // Bound on the metrics and logs that wait, which make room in this order: the oldest segments
   // of logs go; then segments of metrics lose every second record, up to five times; then
-  // they go; then new ones are refused. Facts and the newest checkpoint of each trial
-  // never give way; the second newest does.
+  // they go; then new ones are refused. Facts are few and never give way. Checkpoints come
+  // on top: the newest of each trial, whatever its size, and the second newest as long as all
+  // that waits is within the bound.
   uint64_t size_bytes_max = limits::kSpoolSizeBytesMax;
   // Unit of giving way.
   uint64_t segment_size_bytes = uint64_t{1} << 20;
@@ -47,18 +50,28 @@ struct SpoolOptions {
   size_t batch_size_bytes_max = limits::kMetricsBatchSizeBytesMax / 2;
 };
 
+// What had been reported of an attempt at some moment: facts, without RanksEnded, and points.
+struct ReportMark {
+  size_t facts = 0;
+  uint64_t metrics = 0;  // number of the next record
+};
+
 // A checkpoint file of the spool.
 struct SpooledCheckpoint {
-  session::v1::UploadCheckpointHeader header;
-  std::string path;
+  session::v1::UploadCheckpointHeader header = {};
+  std::string path = {};
   uint64_t data_offset = 0;
+  // Reports that must arrive before it.
+  ReportMark after = {};
 };
 
 // Holds reports until they are acknowledged. It sends nothing, and does not know whether
 // it may be sent. Requests come complete but for `worker`.
 //
 // A file that cannot be written never stops an attempt: facts stay in memory and are not sent
-// until they are on the disk; metrics and logs are dropped and counted. Thread-compatible.
+// until they are on the disk; metrics and logs are dropped and counted. A disk that stays full
+// would hold the attempt, and its slots, for ever: then what is in memory is sent as it is, and a
+// crash of the agent before the disk has room again may lose the attempt. Thread-compatible.
 class Spool {
  public:
   // `random` gives each attempt a stream of its own in this process. `files`, `random` and
@@ -69,6 +82,9 @@ class Spool {
   static absl::StatusOr<std::unique_ptr<Spool>> Open(FileSystem& files, std::string directory,
                                                      Random& random, const SpoolOptions& options,
                                                      TelemetryRegistry& telemetry);
+
+  // Frees some of the disk that others use, and returns how many bytes; called when it is full.
+  void SetMakeRoom(std::function<uint64_t()> make_room) { make_room_ = std::move(make_room); }
 
   // What an earlier process left.
   std::vector<RecoveredAttempt> Attempts() const;
@@ -90,6 +106,15 @@ class Spool {
   void AckLogs(const AttemptKey& key);
   // Facts up to this one have arrived.
   void AckFacts(const AttemptKey& key, int64_t sequence);
+
+  // All that has been reported so far, and whether all that is before a mark has arrived or
+  // was given up.
+  ReportMark MarkOf(const AttemptKey& key) const;
+  bool HasArrived(const AttemptKey& key, const ReportMark& mark) const;
+
+  // RanksEnded, which has not been sent, says INTERNAL and why instead of FINISHED. Nothing
+  // happens if it says something else.
+  void FailEnd(const AttemptKey& key, const std::string& why);
 
   // RanksEnded is among the facts: nothing more will come.
   bool IsEnding(const AttemptKey& key) const;
@@ -126,6 +151,7 @@ class Spool {
     size_t facts_acked = 0;
     size_t facts_written = 0;                    // to the file, synced
     std::unique_ptr<WritableFile> facts_writer;  // null before the first and after an error
+    bool disk_is_full = false;                   // facts are sent without having been written
     RecordQueue metrics;
     RecordQueue logs;
     std::vector<SpooledCheckpoint> checkpoints;  // by step
@@ -144,6 +170,9 @@ class Spool {
   Attempt* Find(const AttemptKey& key);
   const Attempt* Find(const AttemptKey& key) const;
   absl::Status WriteFacts(const AttemptKey& key, Attempt& attempt);
+  // Writes what can be written, and knows after that whether the disk is full.
+  void StoreFacts(const AttemptKey& key, Attempt& attempt);
+  absl::StatusOr<std::optional<RecordQueue::Batch>> NextBatch(Attempt& attempt, RecordQueue& queue);
   void AppendTo(RecordQueue& queue, Kind kind, const std::string& payload);
   bool MakeRoom(uint64_t bytes);
   RecordQueue* Largest(Kind kind);
@@ -164,6 +193,7 @@ class Spool {
   Counter& checkpoints_dropped_;
   Counter& errors_;
 
+  std::function<uint64_t()> make_room_;
   std::map<AttemptKey, Attempt> attempts_;
 };
 

@@ -88,6 +88,7 @@ absl::Status Spool::RecoverAttempt(const AttemptKey& key, const std::string& pat
     }
   }
   std::sort(attempt.checkpoints.begin(), attempt.checkpoints.end(), ByStep);
+  for (SpooledCheckpoint& checkpoint : attempt.checkpoints) checkpoint.after = MarkOf(key);
   dropped_.For("metrics").Increment(static_cast<double>(attempt.metrics.lost().records));
   dropped_.For("logs").Increment(static_cast<double>(attempt.logs.lost().records));
   return absl::OkStatus();

@@ -91,6 +91,7 @@ absl::Status Agent::Open() {
   CVT_ASSIGN_OR_RETURN(cache_,
                        ContentCache::Open(files_, JoinPath(options_.state_directory, "cache"),
                                           options_.cache, telemetry_));
+  spool->SetMakeRoom([this] { return cache_->EvictUnused(); });
   session_ = std::make_unique<Session>(options_.session, spool->Attempts(), random_);
   transfers_ = std::make_unique<Transfers>(options_.transfers, files_, client_, *cache_, clock_,
                                            random_, telemetry_);

@@ -111,11 +111,16 @@ class Agent : private TrainerEvents, private CoordinatorClient::StreamListener {
   void Do(EndProcess& output);
 
   void StartIfReady(const AttemptKey& key);
+  trainer::v1::Start MakeStart(const Attempt& attempt, int rank) const;
   void OnResumeFile(const AttemptKey& key, absl::StatusOr<CachedFile> file);
-  void EndUnstarted(const AttemptKey& key, v1::Cause cause, const std::string& message);
+  void EndUnstarted(const AttemptKey& key, v1::Cause cause, const std::string& message,
+                    const std::string& damaged_checkpoint = "");
+  // Says that a rank has ended, once the files that it suspects are verified again.
+  void VerifySuspects(RankEnded ended, trainer::v1::Exit::Suspect suspect);
   TrainerSlot* FindSlot(int index);
   std::shared_ptr<TransferScope> ScopeOf(const AttemptKey& key) ABSL_LOCKS_EXCLUDED(scopes_mu_);
   void EndScope(const AttemptKey& key) ABSL_LOCKS_EXCLUDED(scopes_mu_);
+  void SendShard(const TrainerRef& to, int index, const absl::StatusOr<CachedFile>& file);
   void CallStore(const TrainerRef& from, const AttemptKey& key, trainer::v1::StoreCall call,
                  std::shared_ptr<TransferScope> scope);
   void OnStoreAnswer(const TrainerRef& from, const AttemptKey& key,
@@ -134,8 +139,7 @@ class Agent : private TrainerEvents, private CoordinatorClient::StreamListener {
                    trainer::v1::StoreCall call) override;
   void OnCheckpoint(const TrainerRef& from, const AttemptKey& key,
                     CheckpointBuffer buffer) override;
-  void OnRankEnded(const AttemptKey& key, int rank, v1::Cause cause, std::string message,
-                   int64_t end_step, std::string sample_digest) override;
+  void OnRankEnded(RankEnded ended, trainer::v1::Exit::Suspect suspect) override;
 
   // StreamListener, on the client's threads.
   void OnStreamOpened() override;

@@ -1,6 +1,7 @@
 // The loop carries out what the session wants.
 
 #include <utility>
+#include <vector>
 
 #include "absl/strings/str_cat.h"
 #include "common/build_info.h"
@@ -58,9 +59,9 @@ void Agent::OnResumeFile(const AttemptKey& key, absl::StatusOr<CachedFile> file)
     CVT_LOG(kError, "cannot get the checkpoint to go on from")
         .Field("attempt", key)
         .Field("status", file.status());
-    EndUnstarted(
-        key, v1::CAUSE_INTERNAL,
-        absl::StrCat("cannot get the checkpoint to go on from: ", file.status().message()));
+    EndUnstarted(key, v1::CAUSE_INTERNAL,
+                 absl::StrCat("cannot get the checkpoint to go on from: ", file.status().message()),
+                 absl::IsDataLoss(file.status()) ? it->second->assign.resume().checkpoint() : "");
     return;
   }
   it->second->resume_file = *std::move(file);
@@ -76,52 +77,65 @@ void Agent::StartIfReady(const AttemptKey& key) {
   for (const session::v1::RankAssignment& rank : attempt.assign.ranks()) {
     if (FindSlot(rank.slot())->attempt()) return;
   }
-  attempt.started = true;
-  const absl::Duration now = clock_.SteadyNow();
-  for (const session::v1::RankAssignment& rank : attempt.assign.ranks()) {
-    trainer::v1::Start start;
-    start.set_attempt(attempt.assign.attempt());
-    start.set_lease_generation(attempt.assign.lease_generation());
-    *start.mutable_recipe() = attempt.assign.recipe();
-    start.set_recipe_digest(attempt.assign.recipe_digest());
-    start.set_plan_version(attempt.assign.plan_version());
-    if (attempt.assign.has_dataset()) *start.mutable_dataset() = attempt.assign.dataset();
-    start.set_rank(rank.rank());
-    start.set_world_size(attempt.assign.world_size());
-    start.set_logical_ranks(attempt.assign.logical_ranks());
-    start.set_threads(options_.trainer.threads_per_slot);
-    start.set_memory_bytes(options_.slot_memory_bytes);
-    if (attempt.assign.has_resume()) *start.mutable_resume() = attempt.assign.resume();
-    start.set_collective_address(options_.collective_address);
-    if (attempt.assign.has_grant_time()) *start.mutable_grant_time() = attempt.assign.grant_time();
-    start.set_program_version(GetBuildInfo().version);
-
-    UniqueFd resume;
-    if (attempt.resume_file) {
-      absl::StatusOr<UniqueFd> copy = DuplicateDescriptor(attempt.resume_file->descriptor());
-      if (!copy.ok()) {
-        FindSlot(rank.slot())->Start(key, std::move(start), UniqueFd(), now);
-        FindSlot(rank.slot())->Kill(v1::CAUSE_INTERNAL, "no descriptor for the checkpoint is left");
-        continue;
-      }
-      resume = *std::move(copy);
+  // All or none: a rank that starts without its peers would wait for them.
+  std::vector<UniqueFd> resumes(static_cast<size_t>(attempt.assign.ranks_size()));
+  for (UniqueFd& resume : resumes) {
+    if (!attempt.resume_file) break;
+    absl::StatusOr<UniqueFd> copy = DuplicateDescriptor(attempt.resume_file->descriptor());
+    if (!copy.ok()) {
+      EndUnstarted(key, v1::CAUSE_INTERNAL, "no descriptor for the checkpoint is left");
+      return;
     }
-    FindSlot(rank.slot())->Start(key, std::move(start), std::move(resume), now);
+    resume = *std::move(copy);
+  }
+  // The slots have descriptors of their own; the cache may remove the file from now on.
+  attempt.resume_file.reset();
+  attempt.started = true;
+  for (int i = 0; i < attempt.assign.ranks_size(); ++i) {
+    const session::v1::RankAssignment& rank = attempt.assign.ranks(i);
+    FindSlot(rank.slot())
+        ->Start(key, MakeStart(attempt, rank.rank()), std::move(resumes[static_cast<size_t>(i)]),
+                clock_.SteadyNow());
   }
 }
 
+trainer::v1::Start Agent::MakeStart(const Attempt& attempt, int rank) const {
+  trainer::v1::Start start;
+  start.set_attempt(attempt.assign.attempt());
+  start.set_lease_generation(attempt.assign.lease_generation());
+  *start.mutable_recipe() = attempt.assign.recipe();
+  start.set_recipe_digest(attempt.assign.recipe_digest());
+  start.set_plan_version(attempt.assign.plan_version());
+  if (attempt.assign.has_dataset()) *start.mutable_dataset() = attempt.assign.dataset();
+  start.set_rank(rank);
+  start.set_world_size(attempt.assign.world_size());
+  start.set_logical_ranks(attempt.assign.logical_ranks());
+  start.set_threads(options_.trainer.threads_per_slot);
+  start.set_memory_bytes(options_.slot_memory_bytes);
+  if (attempt.assign.has_resume()) *start.mutable_resume() = attempt.assign.resume();
+  start.set_collective_address(options_.collective_address);
+  if (attempt.assign.has_grant_time()) *start.mutable_grant_time() = attempt.assign.grant_time();
+  start.set_program_version(GetBuildInfo().version);
+  return start;
+}
+
 // Ends every rank of an attempt that no slot has.
-void Agent::EndUnstarted(const AttemptKey& key, v1::Cause cause, const std::string& message) {
+void Agent::EndUnstarted(const AttemptKey& key, v1::Cause cause, const std::string& message,
+                         const std::string& damaged_checkpoint) {
   const auto it = attempts_.find(key);
   if (it == attempts_.end() || it->second->started) return;
-  for (const session::v1::RankAssignment& rank : it->second->assign.ranks()) {
+  // The first end makes the session kill the other ranks, which comes back here: by then the
+  // attempt is gone.
+  const std::unique_ptr<Attempt> attempt = std::move(it->second);
+  attempts_.erase(it);
+  for (const session::v1::RankAssignment& rank : attempt->assign.ranks()) {
     Feed(RankEnded{.key = key,
                    .rank = rank.rank(),
                    .cause = cause,
                    .message = message,
-                   .end_step = it->second->assign.resume().step()});
+                   .end_step = attempt->assign.resume().step(),
+                   .damaged_checkpoint = damaged_checkpoint});
   }
-  attempts_.erase(it);
 }
 
 void Agent::Do(StopRanks& output) {
@@ -208,6 +222,7 @@ void Agent::EndScope(const AttemptKey& key) {
     scopes_.erase(it);
   }
   scope->publishing = false;
+  scope->dropped = true;
   scope->stop.request_stop();
 }
 

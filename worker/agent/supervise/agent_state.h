@@ -4,6 +4,7 @@
 #include <map>
 #include <memory>
 #include <optional>
+#include <set>
 #include <string>
 #include <vector>
 
@@ -20,10 +21,10 @@ namespace cvtrain::worker {
 struct Agent::Attempt {
   session::v1::Assign assign;
   bool needs_resume_file = false;
-  std::optional<CachedFile> resume_file;  // in use until the attempt is over
+  std::optional<CachedFile> resume_file;  // until the slots have it
   bool started = false;                   // the slots have its ranks
   int ranks_left = 0;
-  std::map<int, CachedFile> shards;  // by index; in use until the attempt is over
+  std::set<int> shards;              // that were asked for, by index
   std::map<int, int64_t> last_step;  // by rank, for the counter of steps
   std::optional<double> last_samples;
 };

@@ -113,7 +113,11 @@ void Agent::CountProgress(const AttemptKey& key, int rank, const trainer::v1::Re
     if (!fact.has_started() || !attempt.assign.has_grant_time()) continue;
     const absl::Time granted = absl::FromUnixSeconds(attempt.assign.grant_time().seconds()) +
                                absl::Nanoseconds(attempt.assign.grant_time().nanos());
-    series_->trial_start.Observe(std::max(0.0, absl::ToDoubleSeconds(clock_.WallNow() - granted)));
+    // When it happened, not when it was heard of.
+    const absl::Time started = fact.has_time() ? absl::FromUnixSeconds(fact.time().seconds()) +
+                                                     absl::Nanoseconds(fact.time().nanos())
+                                               : clock_.WallNow();
+    series_->trial_start.Observe(std::max(0.0, absl::ToDoubleSeconds(started - granted)));
   }
   for (const v1::MetricSeries& series : report.series()) {
     series_->points.Increment(series.values_size());

@@ -13,6 +13,14 @@
 namespace cvtrain::worker {
 namespace {
 
+ContentKey ContentOf(const v1::Shard& shard) {
+  return {.digest = shard.digest(), .size_bytes = static_cast<uint64_t>(shard.size_bytes())};
+}
+
+ContentKey ContentOf(const session::v1::ResumePoint& resume) {
+  return {.digest = resume.digest(), .size_bytes = static_cast<uint64_t>(resume.size_bytes())};
+}
+
 constexpr absl::Duration kStoreRetryDelay = absl::Milliseconds(200);
 
 // What the coordinator may have done although no answer came, and must not do twice.
@@ -38,17 +46,9 @@ void Agent::OnLines(const AttemptKey& key, int rank, std::vector<v1::LogLine> li
   Feed(RankLogged{.key = key, .rank = rank, .lines = std::move(lines)});
 }
 
-void Agent::OnRankEnded(const AttemptKey& key, int rank, v1::Cause cause, std::string message,
-                        int64_t end_step, std::string sample_digest) {
-  series_->ranks_ended.For(CauseLabel(cause)).Increment();
-  const auto it = attempts_.find(key);
-  if (it != attempts_.end() && --it->second->ranks_left == 0) attempts_.erase(it);
-  Feed(RankEnded{.key = key,
-                 .rank = rank,
-                 .cause = cause,
-                 .message = std::move(message),
-                 .end_step = end_step,
-                 .sample_digest = std::move(sample_digest)});
+void Agent::OnRankEnded(RankEnded ended, trainer::v1::Exit::Suspect suspect) {
+  series_->ranks_ended.For(CauseLabel(ended.cause)).Increment();
+  VerifySuspects(std::move(ended), suspect);
   // The slot may have been waited for; not from within it.
   loop_mail_.Post([this] {
     std::vector<AttemptKey> waiting;
@@ -59,40 +59,81 @@ void Agent::OnRankEnded(const AttemptKey& key, int rank, v1::Cause cause, std::s
   });
 }
 
+// A file that has its digest is damaged where it comes from. One that has not was damaged here:
+// it is removed, and the next attempt fetches it anew.
+void Agent::VerifySuspects(RankEnded ended, trainer::v1::Exit::Suspect suspect) {
+  std::vector<ContentKey> files;
+  std::string checkpoint;
+  if (const auto it = attempts_.find(ended.key); it != attempts_.end()) {
+    const Attempt& attempt = *it->second;
+    if (suspect == trainer::v1::Exit::SUSPECT_CHECKPOINT && attempt.assign.has_resume()) {
+      checkpoint = attempt.assign.resume().checkpoint();
+      files.push_back(ContentOf(attempt.assign.resume()));
+    } else if (suspect == trainer::v1::Exit::SUSPECT_SHARDS) {
+      for (const v1::Shard& shard : attempt.assign.dataset().shards()) {
+        if (attempt.shards.contains(shard.index())) files.push_back(ContentOf(shard));
+      }
+    }
+    if (--it->second->ranks_left == 0) attempts_.erase(it);
+  }
+  if (files.empty()) {
+    Feed(std::move(ended));
+    return;
+  }
+  transfers_->Verify(std::move(files), [this, ended, checkpoint](bool good) {
+    loop_mail_.Post([this, ended, checkpoint, good] {
+      RankEnded verified = ended;
+      if (good) {
+        verified.damaged_checkpoint = checkpoint;
+      } else {
+        verified.cause = v1::CAUSE_INTERNAL;
+        absl::StrAppend(&verified.message,
+                        "; the worker's copy was damaged: the next attempt fetches it again");
+      }
+      Feed(std::move(verified));
+    });
+  });
+}
+
 // --- Shards ---------------------------------------------------------------------
 
 void Agent::OnShardRequest(const TrainerRef& from, const AttemptKey& key, int index) {
   const auto it = attempts_.find(key);
   if (it == attempts_.end()) return;
-  const auto answer = [this, from, index](const std::string& error, int descriptor) {
-    trainer::v1::AgentFrame frame;
-    frame.mutable_shard()->set_index(index);
-    frame.mutable_shard()->set_error(error);
-    FindSlot(from.slot)->NoteActivity(clock_.SteadyNow());
-    FindSlot(from.slot)->Send(from, frame, absl::MakeConstSpan(&descriptor, error.empty() ? 1 : 0));
-  };
   const auto& shards = it->second->assign.dataset().shards();
   const auto shard = std::find_if(shards.begin(), shards.end(),
                                   [&](const v1::Shard& one) { return one.index() == index; });
   if (shard == shards.end()) {
-    answer(absl::StrCat("the data set has no shard ", index), -1);
+    SendShard(from, index, NotFound(Reason::kShardNotFound, "the data set has no such shard"));
     return;
   }
+  it->second->shards.insert(index);
   transfers_->GetShard(
-      {.digest = shard->digest(), .size_bytes = static_cast<uint64_t>(shard->size_bytes())},
-      ScopeOf(key), [this, key, index, answer](absl::StatusOr<CachedFile> file) {
+      ContentOf(*shard), ScopeOf(key), [this, from, key, index](absl::StatusOr<CachedFile> file) {
+        // Mail must be copyable; the file is not.
         auto shared = std::make_shared<absl::StatusOr<CachedFile>>(std::move(file));
-        loop_mail_.Post([this, key, index, answer, shared] {
-          const auto attempt = attempts_.find(key);
-          if (attempt == attempts_.end()) return;
-          if (!shared->ok()) {
-            answer(absl::StrCat("shard ", index, ": ", shared->status().message()), -1);
-            return;
-          }
-          answer("", (*shared)->descriptor());
-          attempt->second->shards[index] = *std::move(*shared);
+        loop_mail_.Post([this, from, key, index, shared] {
+          if (attempts_.contains(key)) SendShard(from, index, *shared);
         });
       });
+}
+
+// The trainer maps what it gets: our descriptor is closed, and the cache may remove the file.
+void Agent::SendShard(const TrainerRef& to, int index, const absl::StatusOr<CachedFile>& file) {
+  trainer::v1::AgentFrame frame;
+  trainer::v1::Shard& shard = *frame.mutable_shard();
+  shard.set_index(index);
+  if (file.ok()) {
+    const int descriptor = file->descriptor();
+    FindSlot(to.slot)->Send(to, frame, {descriptor});
+    return;
+  }
+  // Only what is wrong at the source is the data's fault; a full disk here is not.
+  const bool at_source =
+      absl::IsDataLoss(file.status()) || ReasonOf(file.status()) == Reason::kShardNotFound;
+  shard.set_cause(at_source ? v1::CAUSE_DATA : v1::CAUSE_INTERNAL);
+  shard.set_error(std::string(file.status().message()));
+  FindSlot(to.slot)->Send(to, frame);
 }
 
 // --- Store ----------------------------------------------------------------------
@@ -154,19 +195,22 @@ void Agent::OnCheckpoint(const TrainerRef& from, const AttemptKey& key, Checkpoi
   job.header.set_size_bytes(buffer.ready.size_bytes());
   job.memory = std::move(buffer.memory);
   job.scope = ScopeOf(key);
+  job.gate = std::make_shared<UploadGate>();
   const std::string name = job.header.checkpoint();
-  // Before the rank can end: RanksEnded waits for it.
-  reports_->Post([key, name](ReportSender& reports) { reports.OnCheckpointPending(key, name); });
+  // After the reports that came before it, and before the rank can end: RanksEnded waits for it.
+  reports_->Post([key, name, step = buffer.ready.step(), gate = job.gate](ReportSender& reports) {
+    reports.OnCheckpointPending(key, name, step, [gate] { gate->Open(); });
+  });
   transfers_->StoreCheckpoint(
       std::move(job), [this, from, key, name, ready = buffer.ready](CheckpointOutcome outcome) {
         const bool durable = outcome.uploaded || outcome.spooled != nullptr;
         const absl::Status status = outcome.status;
         auto spooled = std::shared_ptr<SpooledCheckpoint>(std::move(outcome.spooled));
-        reports_->Post([key, name, spooled](ReportSender& reports) {
+        reports_->Post([key, name, spooled, durable](ReportSender& reports) {
           if (spooled) {
             reports.OnCheckpointSpooled(key, *spooled);
           } else {
-            reports.OnCheckpointDone(key, name);
+            reports.OnCheckpointDone(key, name, durable);
           }
         });
         loop_mail_.Post([this, from, key, ready, durable, status] {

@@ -4,10 +4,22 @@
 #include <utility>
 
 #include "absl/strings/match.h"
+#include "absl/strings/str_cat.h"
 #include "common/errors.h"
 #include "common/log.h"
 
 namespace cvtrain::worker {
+namespace {
+
+// -1 if it is not among them.
+int64_t StepOf(const std::vector<SpooledCheckpoint>& checkpoints, const std::string& name) {
+  for (const SpooledCheckpoint& one : checkpoints) {
+    if (one.header.checkpoint() == name) return one.header.step();
+  }
+  return -1;
+}
+
+}  // namespace
 
 ReportSender::ReportSender(const ReportSenderOptions& options, std::unique_ptr<Spool> spool,
                            CoordinatorClient& client, Mailbox& mailbox, Random& random,
@@ -68,16 +80,47 @@ void ReportSender::Drop(const AttemptKey& key) {
   spool_->Remove(key);
 }
 
-void ReportSender::OnCheckpointPending(const AttemptKey& key, const std::string& checkpoint) {
-  Of(key).pending_checkpoints.insert(checkpoint);
+void ReportSender::OnCheckpointPending(const AttemptKey& key, const std::string& checkpoint,
+                                       int64_t step, std::function<void()> may_go) {
+  Outgoing& outgoing = Of(key);
+  outgoing.pending_checkpoints[checkpoint] = {
+      .step = step, .after = spool_->MarkOf(key), .may_go = std::move(may_go)};
+  LetCheckpointsGo(key, outgoing);
 }
 
-void ReportSender::OnCheckpointDone(const AttemptKey& key, const std::string& checkpoint) {
-  if (Outgoing* outgoing = Find(key)) outgoing->pending_checkpoints.erase(checkpoint);
+void ReportSender::OnCheckpointDone(const AttemptKey& key, const std::string& checkpoint,
+                                    bool durable) {
+  Outgoing* outgoing = Find(key);
+  if (outgoing == nullptr) return;
+  const auto pending = outgoing->pending_checkpoints.find(checkpoint);
+  if (pending == outgoing->pending_checkpoints.end()) return;
+  int64_t& last = durable ? outgoing->arrived_step : outgoing->lost_step;
+  last = std::max(last, pending->second.step);
+  outgoing->pending_checkpoints.erase(pending);
+}
+
+bool ReportSender::IsAwaited(const AttemptKey& key, const Outgoing& outgoing) const {
+  const auto& pending = outgoing.pending_checkpoints;
+  if (std::any_of(pending.begin(), pending.end(),
+                  [](const auto& entry) { return entry.second.may_go != nullptr; })) {
+    return true;
+  }
+  const std::vector<SpooledCheckpoint> spooled = spool_->Checkpoints(key);
+  return !spooled.empty() && !spool_->HasArrived(key, spooled.front().after);
+}
+
+void ReportSender::LetCheckpointsGo(const AttemptKey& key, Outgoing& outgoing) {
+  for (auto& [name, pending] : outgoing.pending_checkpoints) {
+    if (pending.may_go == nullptr || !spool_->HasArrived(key, pending.after)) continue;
+    std::exchange(pending.may_go, nullptr)();
+  }
 }
 
 void ReportSender::OnCheckpointSpooled(const AttemptKey& key, SpooledCheckpoint checkpoint) {
-  OnCheckpointDone(key, checkpoint.header.checkpoint());
+  if (Outgoing* outgoing = Find(key)) {
+    const auto pending = outgoing->pending_checkpoints.extract(checkpoint.header.checkpoint());
+    if (!pending.empty()) checkpoint.after = pending.mapped().after;
+  }
   std::vector<std::string> in_use;
   for (const auto& [other, outgoing] : outgoing_) {
     if (!outgoing.uploading.empty()) in_use.push_back(outgoing.uploading);
@@ -97,6 +140,7 @@ absl::Duration ReportSender::Step(absl::Duration now) {
     SendMetrics(key, outgoing, now);
     SendLogs(key, outgoing, now);
     SendFacts(key, outgoing);
+    LetCheckpointsGo(key, outgoing);
     UploadNext(key, outgoing);
     if (outgoing.metrics_due > now) next = std::min(next, outgoing.metrics_due);
     if (outgoing.logs_due > now) next = std::min(next, outgoing.logs_due);
@@ -111,6 +155,10 @@ bool ReportSender::MayEnd(const AttemptKey& key, const Outgoing& outgoing) const
 
 void ReportSender::SendFacts(const AttemptKey& key, Outgoing& outgoing) {
   if (outgoing.facts_out) return;
+  if (outgoing.lost_step > outgoing.arrived_step && MayEnd(key, outgoing)) {
+    spool_->FailEnd(key, absl::StrCat("the last checkpoint, of step ", outgoing.lost_step,
+                                      ", is lost: the worker's log says why"));
+  }
   auto request = spool_->NextFacts(key, MayEnd(key, outgoing));
   if (!request) return;
   outgoing.facts_out = true;
@@ -138,8 +186,11 @@ void ReportSender::OnFactsAnswer(const AttemptKey& key,
 }
 
 void ReportSender::SendMetrics(const AttemptKey& key, Outgoing& outgoing, absl::Duration now) {
-  // What is left of an attempt that ends goes at once.
-  if (outgoing.metrics_out || (now < outgoing.metrics_due && !spool_->IsEnding(key))) return;
+  // What is left of an attempt that ends goes at once, and so does what a checkpoint waits for.
+  if (outgoing.metrics_out ||
+      (now < outgoing.metrics_due && !spool_->IsEnding(key) && !IsAwaited(key, outgoing))) {
+    return;
+  }
   auto request = spool_->NextMetrics(key);
   if (!request) return;
   outgoing.metrics_out = true;
@@ -214,7 +265,7 @@ void ReportSender::OnFailure(const AttemptKey& key, Outgoing& outgoing,
 void ReportSender::UploadNext(const AttemptKey& key, Outgoing& outgoing) {
   if (!outgoing.uploading.empty()) return;
   const std::vector<SpooledCheckpoint> waiting = spool_->Checkpoints(key);
-  if (waiting.empty()) return;
+  if (waiting.empty() || !spool_->HasArrived(key, waiting.front().after)) return;
   outgoing.uploading = waiting.front().header.checkpoint();
   events_.upload(key, waiting.front());
 }
@@ -225,7 +276,9 @@ void ReportSender::OnUploaded(const AttemptKey& key, const std::string& checkpoi
   Outgoing* outgoing = Find(key);
   if (outgoing == nullptr) return;
   outgoing->uploading.clear();
+  const int64_t step = StepOf(spool_->Checkpoints(key), checkpoint);
   if (status.ok()) {
+    outgoing->arrived_step = std::max(outgoing->arrived_step, step);
     spool_->RemoveCheckpoint(key, checkpoint);
     outgoing->first_failure.erase(checkpoint);
     return;
@@ -238,6 +291,7 @@ void ReportSender::OnUploaded(const AttemptKey& key, const std::string& checkpoi
         .Field("attempt", key)
         .Field("checkpoint", checkpoint)
         .Field("status", status);
+    outgoing->lost_step = std::max(outgoing->lost_step, step);
     spool_->RemoveCheckpoint(key, checkpoint);
     outgoing->first_failure.erase(checkpoint);
     return;

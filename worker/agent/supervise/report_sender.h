@@ -5,7 +5,6 @@
 #include <map>
 #include <memory>
 #include <optional>
-#include <set>
 #include <string>
 #include <vector>
 
@@ -39,8 +38,10 @@ struct ReportSenderOptions {
 //
 // Per attempt at most one call of each kind is under way. Facts go at once, metrics and
 // logs in batches; RanksEnded goes last: after all metrics, logs and other facts are
-// acknowledged and no checkpoint is under way or spooled. Attempts do not wait for each
-// other. Nothing goes while publishing is off, which it is until said otherwise.
+// acknowledged and no checkpoint is under way or spooled. It says INTERNAL, not FINISHED, if
+// the last checkpoint is lost. A checkpoint goes after all metrics and facts that were reported
+// before it. Attempts do not wait for each other. Nothing goes while publishing is off, which it
+// is until said otherwise.
 //
 // Owned by one thread, which also owns the spool, calls Step() and runs the mailbox;
 // answers of the client arrive through the mailbox.
@@ -69,10 +70,12 @@ class ReportSender {
   // Forgets all reports; answers that come later are ignored.
   void Drop(const AttemptKey& key);
 
-  // A checkpoint is being completed or uploaded from memory: holds back RanksEnded ...
-  void OnCheckpointPending(const AttemptKey& key, const std::string& checkpoint);
-  // ... until it has arrived or was given up ...
-  void OnCheckpointDone(const AttemptKey& key, const std::string& checkpoint);
+  // A checkpoint is being completed in memory: holds back RanksEnded ... `may_go` is called,
+  // on this thread, when all that was reported before this call is acknowledged.
+  void OnCheckpointPending(const AttemptKey& key, const std::string& checkpoint, int64_t step,
+                           std::function<void()> may_go);
+  // ... until it has arrived or is lost ...
+  void OnCheckpointDone(const AttemptKey& key, const std::string& checkpoint, bool durable);
   // ... or stands in the spool, to be uploaded from there.
   void OnCheckpointSpooled(const AttemptKey& key, SpooledCheckpoint checkpoint);
   void OnUploaded(const AttemptKey& key, const std::string& checkpoint, const absl::Status& status,
@@ -84,6 +87,12 @@ class ReportSender {
   Spool& spool() { return *spool_; }
 
  private:
+  // A checkpoint in a trainer's memory.
+  struct Pending {
+    int64_t step = 0;
+    ReportMark after;
+    std::function<void()> may_go;  // null once it was called
+  };
   struct Outgoing {
     explicit Outgoing(const ReportSenderOptions& options, Random& random)
         : backoff(options.retry_delay_first, options.retry_delay_max, random) {}
@@ -95,9 +104,11 @@ class ReportSender {
     absl::Duration logs_due = -absl::InfiniteDuration();
     absl::Duration retry_at = -absl::InfiniteDuration();
     Backoff backoff;
-    std::set<std::string> pending_checkpoints;
+    std::map<std::string, Pending> pending_checkpoints;
     std::string uploading;                                // from the spool; empty if none
     std::map<std::string, absl::Duration> first_failure;  // by checkpoint
+    int64_t arrived_step = -1;                            // the last checkpoint that arrived
+    int64_t lost_step = -1;                               // the last one that never will
   };
 
   Outgoing& Of(const AttemptKey& key);
@@ -112,6 +123,9 @@ class ReportSender {
   bool OnBatchAnswer(const AttemptKey& key, Outgoing& outgoing, const absl::Status& status,
                      const char* kind);
   void OnFailure(const AttemptKey& key, Outgoing& outgoing, const absl::Status& status);
+  // A checkpoint waits for reports to be acknowledged.
+  bool IsAwaited(const AttemptKey& key, const Outgoing& outgoing) const;
+  void LetCheckpointsGo(const AttemptKey& key, Outgoing& outgoing);
   bool MayEnd(const AttemptKey& key, const Outgoing& outgoing) const;
 
   const ReportSenderOptions options_;

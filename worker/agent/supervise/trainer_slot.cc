@@ -86,9 +86,9 @@ void TrainerSlot::StartFailed(const std::string& why, absl::Duration now) {
       .Field("slot", slot_)
       .Field("why", why)
       .Field("failures", start_failures_);
-  if (start_failures_ >= options_.start_failures_max && rank_) {
+  if (rank_ && start_failures_ - rank_->start_failures_before >= options_.start_failures_max) {
     EndRank(v1::CAUSE_INTERNAL,
-            absl::StrCat("the trainer of slot ", slot_, " does not start: ", why), 0, "");
+            absl::StrCat("the trainer of slot ", slot_, " does not start: ", why));
   }
 }
 
@@ -122,7 +122,7 @@ void TrainerSlot::OnProcessEnded(const ExitStatus& exit, absl::Duration now) {
     } else if (!last_lines.empty()) {
       absl::StrAppend(&message, "; it said last: ", last_lines);
     }
-    EndRank(cause, message, rank_->last_step, "");
+    EndRank(cause, message, rank_->last_step);
   }
   if (shut_down_) return;
   if (was_starting) {
@@ -158,10 +158,11 @@ void TrainerSlot::Start(const AttemptKey& key, trainer::v1::Start start, UniqueF
   rank_->key = key;
   rank_->start = std::move(start);
   rank_->resume = std::move(resume);
+  rank_->start_failures_before = start_failures_;
   if (state_ == State::kWarm) SendStart(now);
-  // Do not wait out the delay after failures: somebody needs the slot.
-  if (state_ == State::kWaiting) {
-    start_failures_ = 0;
+  // Somebody needs the slot: do not wait out the delay after a few failures. After many it is
+  // waited out, so that a broken slot does not end one queued attempt after the other.
+  if (state_ == State::kWaiting && start_failures_ < options_.start_failures_max) {
     state_until_ = now;
   }
 }
@@ -171,7 +172,6 @@ void TrainerSlot::SendStart(absl::Duration now) {
   last_activity_ = now;
   ++attempts_served_;
   rank_->running = true;
-  rank_->oom_kills_before = oom_kills_();
   trainer::v1::AgentFrame frame;
   frame.mutable_start()->Swap(&rank_->start);
   const UniqueFd resume = std::move(rank_->resume);
@@ -179,11 +179,14 @@ void TrainerSlot::SendStart(absl::Duration now) {
   Send({.slot = slot_, .process = process_number_}, frame,
        absl::MakeConstSpan(&descriptor, resume.valid() ? 1 : 0));
   rank_->start.Swap(frame.mutable_start());
+  // Reads a file, which the trainer need not wait for.
+  rank_->oom_kills_before = oom_kills_();
 }
 
 void TrainerSlot::Send(const TrainerRef& to, const trainer::v1::AgentFrame& frame,
                        absl::Span<const int> descriptors) {
   if (to.process != process_number_ || !connection_ || connection_lost_) return;
+  NoteAnswer(frame);
   const absl::Status sent = connection_->Send(frame.SerializeAsString(), descriptors, kSendTimeout);
   if (sent.ok()) return;
   CVT_LOG(kWarning, "cannot send to a trainer").Field("slot", slot_).Field("status", sent);
@@ -194,7 +197,7 @@ void TrainerSlot::Send(const TrainerRef& to, const trainer::v1::AgentFrame& fram
 void TrainerSlot::Stop(session::v1::StopAttempt::Mode mode, v1::Cause cause) {
   if (!rank_) return;
   if (!rank_->running) {
-    EndRank(cause, "stopped before its first step", 0, "");
+    EndRank(cause, "stopped before its first step");
     return;
   }
   trainer::v1::AgentFrame frame;
@@ -206,7 +209,7 @@ void TrainerSlot::Stop(session::v1::StopAttempt::Mode mode, v1::Cause cause) {
 void TrainerSlot::Kill(v1::Cause cause, const std::string& message) {
   if (!rank_) return;
   if (!rank_->running) {
-    EndRank(cause, message, 0, "");
+    EndRank(cause, message);
     return;
   }
   if (!rank_->kill_cause) {
@@ -217,11 +220,24 @@ void TrainerSlot::Kill(v1::Cause cause, const std::string& message) {
   KillProcess();
 }
 
-void TrainerSlot::EndRank(v1::Cause cause, const std::string& message, int64_t end_step,
-                          const std::string& sample_digest) {
+void TrainerSlot::EndRank(v1::Cause cause, const std::string& message, int64_t end_step) {
+  trainer::v1::Exit exit;
+  exit.set_cause(cause);
+  exit.set_message(message);
+  exit.set_end_step(end_step);
+  EndRank(exit);
+}
+
+void TrainerSlot::EndRank(const trainer::v1::Exit& exit) {
   const Rank ended = std::move(*rank_);
   rank_.reset();
-  events_.OnRankEnded(ended.key, ended.start.rank(), cause, message, end_step, sample_digest);
+  events_.OnRankEnded({.key = ended.key,
+                       .rank = ended.start.rank(),
+                       .cause = exit.cause(),
+                       .message = exit.message(),
+                       .end_step = exit.end_step(),
+                       .sample_digest = exit.sample_digest()},
+                      exit.suspect());
 }
 
 // --- Frames and output ----------------------------------------------------------
@@ -267,6 +283,7 @@ void TrainerSlot::Step(absl::Duration now) {
     KillProcess();
     state_until_ = absl::InfiniteDuration();
   }
+  if (rank_ && !rank_->unanswered.empty()) last_activity_ = now;
   if (state_ == State::kRunning && options_.hang_timeout > absl::ZeroDuration() &&
       now >= last_activity_ + options_.hang_timeout) {
     Kill(v1::CAUSE_INTERNAL,
@@ -309,8 +326,7 @@ void TrainerSlot::HandleFrame(trainer::v1::TrainerFrame frame, std::vector<Uniqu
   const int rank = rank_->start.rank();
   switch (frame.message_case()) {
     case trainer::v1::TrainerFrame::kReport:
-      last_activity_ = now;
-      rank_->last_step = std::max(rank_->last_step, frame.report().progress().step());
+      NoteReport(frame.report(), now);
       events_.OnReport(rank_->key, rank, std::move(*frame.mutable_report()));
       break;
     case trainer::v1::TrainerFrame::kLog:
@@ -319,13 +335,16 @@ void TrainerSlot::HandleFrame(trainer::v1::TrainerFrame frame, std::vector<Uniqu
                        std::make_move_iterator(frame.mutable_log()->mutable_lines()->end())});
       break;
     case trainer::v1::TrainerFrame::kShardRequest:
+      rank_->unanswered.emplace(frame.message_case(), frame.shard_request().index());
       events_.OnShardRequest(self, rank_->key, frame.shard_request().index());
       break;
     case trainer::v1::TrainerFrame::kStoreCall:
+      rank_->unanswered.emplace(frame.message_case(), frame.store_call().id());
       events_.OnStoreCall(self, rank_->key, std::move(*frame.mutable_store_call()));
       break;
     case trainer::v1::TrainerFrame::kCheckpointReady:
       last_activity_ = now;
+      rank_->unanswered.emplace(frame.message_case(), frame.checkpoint_ready().step());
       OnCheckpointReady(frame.checkpoint_ready(), std::move(descriptors));
       break;
     case trainer::v1::TrainerFrame::kExit:
@@ -333,6 +352,30 @@ void TrainerSlot::HandleFrame(trainer::v1::TrainerFrame frame, std::vector<Uniqu
       break;
     default:
       break;  // of a later version; Hello would not have passed
+  }
+}
+
+// A trainer repeats its progress whatever its loop does: only what is new shows that it lives.
+void TrainerSlot::NoteReport(const trainer::v1::Report& report, absl::Duration now) {
+  const v1::Progress& progress = report.progress();
+  if (progress.step() > rank_->last_step || report.activity() > rank_->activity ||
+      report.facts_size() > 0 || report.series_size() > 0) {
+    last_activity_ = now;
+  }
+  rank_->last_step = std::max(rank_->last_step, progress.step());
+  rank_->activity = std::max(rank_->activity, report.activity());
+}
+
+void TrainerSlot::NoteAnswer(const trainer::v1::AgentFrame& frame) {
+  if (!rank_) return;
+  auto& unanswered = rank_->unanswered;
+  if (frame.has_shard()) {
+    unanswered.erase({trainer::v1::TrainerFrame::kShardRequest, frame.shard().index()});
+  } else if (frame.has_store_reply()) {
+    unanswered.erase({trainer::v1::TrainerFrame::kStoreCall, frame.store_reply().id()});
+  } else if (frame.has_checkpoint_released()) {
+    unanswered.erase(
+        {trainer::v1::TrainerFrame::kCheckpointReady, frame.checkpoint_released().step()});
   }
 }
 
@@ -390,7 +433,9 @@ void TrainerSlot::OnExit(const trainer::v1::Exit& exit, absl::Duration now) {
     }
     Ending(now + options_.exit_grace);
   }
-  EndRank(exit.cause(), exit.message(), exit.end_step(), exit.sample_digest());
+  // Buffers are an attempt's: what is not released yet lives on with its upload.
+  buffers_.clear();
+  EndRank(exit);
 }
 
 void TrainerSlot::ReadOutput(absl::Duration now) {

@@ -6,7 +6,9 @@
 #include <map>
 #include <memory>
 #include <optional>
+#include <set>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "absl/status/status.h"
@@ -17,6 +19,7 @@
 #include "common/unix_socket.h"
 #include "cvtrain/trainer/v1/trainer.pb.h"
 #include "worker/agent/session/attempt_key.h"
+#include "worker/agent/session/session.h"
 #include "worker/agent/supervise/line_reader.h"
 
 namespace cvtrain::worker {
@@ -33,14 +36,14 @@ struct TrainerOptions {
   int nice = 5;
   // From the start of the process to its Hello. LibTorch loads in 0.2 s from a warm disk.
   absl::Duration hello_timeout = absl::Minutes(1);
-  // Without a report, a shard or a checkpoint for so long, a rank hangs and is killed.
-  // Zero: never. Longer than any step, evaluation or compilation takes.
+  // A rank that does nothing new for so long, and waits for no answer of ours, hangs and is
+  // killed. Zero: never. Longer than any step, batch of an evaluation or compilation takes.
   absl::Duration hang_timeout = absl::Minutes(10);
   // From a bad Exit, or Shutdown, to SIGKILL.
   absl::Duration exit_grace = absl::Seconds(2);
   // Waits between starts that failed: doubles from the first to the second.
   absl::Duration restart_delay_first = absl::Milliseconds(500);
-  absl::Duration restart_delay_max = absl::Seconds(30);
+  absl::Duration restart_delay_max = absl::Minutes(1);
   // Starts that fail in a row before an attempt that waits for the slot is given up.
   int start_failures_max = 3;
 };
@@ -70,9 +73,8 @@ class TrainerEvents {
                            trainer::v1::StoreCall call) = 0;
   virtual void OnCheckpoint(const TrainerRef& from, const AttemptKey& key,
                             CheckpointBuffer buffer) = 0;
-  // Once for each Start().
-  virtual void OnRankEnded(const AttemptKey& key, int rank, v1::Cause cause, std::string message,
-                           int64_t end_step, std::string sample_digest) = 0;
+  // Once for each Start(). `suspect`: what the rank found damaged.
+  virtual void OnRankEnded(RankEnded ended, trainer::v1::Exit::Suspect suspect) = 0;
 };
 
 // One slot and its trainer process, which is kept warm, given a rank, watched, and
@@ -110,8 +112,6 @@ class TrainerSlot {
   // Sends to that very process; dropped if it is gone. `descriptors` stay the caller's.
   void Send(const TrainerRef& to, const trainer::v1::AgentFrame& frame,
             absl::Span<const int> descriptors = {});
-  // A shard is on its way to the rank: it does not hang.
-  void NoteActivity(absl::Duration now) { last_activity_ = now; }
 
   // What to poll() for reading, and what to do when something is readable or time has
   // passed. Work is bounded: the rest comes with the next call.
@@ -134,7 +134,11 @@ class TrainerSlot {
     UniqueFd resume;
     bool running = false;  // Start was sent
     int64_t last_step = 0;
+    int64_t activity = 0;  // as it was reported last
+    // What it asked for and waits for: then it does not hang, however long it takes.
+    std::set<std::pair<trainer::v1::TrainerFrame::MessageCase, int64_t>> unanswered;
     int64_t oom_kills_before = 0;
+    int start_failures_before = 0;
     // How it ends if the process ends by our hand.
     std::optional<v1::Cause> kill_cause;
     std::string kill_message;
@@ -146,6 +150,8 @@ class TrainerSlot {
   bool Read(absl::Duration now);
   void HandleFrame(trainer::v1::TrainerFrame frame, std::vector<UniqueFd> descriptors,
                    absl::Duration now);
+  void NoteAnswer(const trainer::v1::AgentFrame& frame);
+  void NoteReport(const trainer::v1::Report& report, absl::Duration now);
   void OnHello(const trainer::v1::Hello& hello, absl::Duration now);
   void OnCheckpointReady(const trainer::v1::CheckpointReady& ready,
                          std::vector<UniqueFd> descriptors);
@@ -153,8 +159,8 @@ class TrainerSlot {
   void ReadOutput(absl::Duration now);
   void OnProcessEnded(const ExitStatus& exit, absl::Duration now);
   void StartFailed(const std::string& why, absl::Duration now);
-  void EndRank(v1::Cause cause, const std::string& message, int64_t end_step,
-               const std::string& sample_digest);
+  void EndRank(v1::Cause cause, const std::string& message, int64_t end_step = 0);
+  void EndRank(const trainer::v1::Exit& exit);
   void KillProcess();
   void Ending(absl::Duration kill_at);
 

@@ -20,6 +20,9 @@ constexpr size_t kJobsMax = 100'000;
 // Trials whose newest copy is remembered.
 constexpr size_t kCopiesMax = 1'000;
 
+// Work of the disk that nobody waits for long: is it here, is it whole?
+constexpr int kLookupThreads = 1;
+
 // The coordinator is away, or busy for a moment; the same call may succeed later.
 bool IsPassing(const absl::Status& status) {
   return absl::IsUnavailable(status) || absl::IsDeadlineExceeded(status);
@@ -47,27 +50,36 @@ Transfers::Transfers(const TransfersOptions& options, FileSystem& files, Coordin
                    {.name = "cvtrain_worker_checkpoints_total",
                     .help = "Checkpoints of trainers, by what became of them"},
                    "outcome", {"uploaded", "spooled", "lost"}),
+      lookup_jobs_(kJobsMax),
       fetch_jobs_(kJobsMax),
       store_jobs_(kJobsMax) {
-  for (int i = 0; i < options_.fetch_threads; ++i) {
-    threads_.push_back(std::make_unique<Thread>(
-        absl::StrCat("fetch-", i), [this](StopToken stop) { RunJobs(fetch_jobs_, stop); }));
-  }
-  for (int i = 0; i < options_.store_threads; ++i) {
-    threads_.push_back(std::make_unique<Thread>(
-        absl::StrCat("store-", i), [this](StopToken stop) { RunJobs(store_jobs_, stop); }));
-  }
+  const auto start = [this](const char* name, int count, BoundedQueue<Job>& jobs) {
+    for (int i = 0; i < count; ++i) {
+      threads_.push_back(std::make_unique<Thread>(absl::StrCat(name, "-", i),
+                                                  [this, &jobs](StopToken) { RunJobs(jobs); }));
+    }
+  };
+  start("lookup", kLookupThreads, lookup_jobs_);
+  start("fetch", options_.fetch_threads, fetch_jobs_);
+  start("store", options_.store_threads, store_jobs_);
+  retry_thread_ =
+      std::make_unique<Thread>("retry", [this](const StopToken& stop) { RunRetries(stop); });
 }
 
+// What waits is answered by the thread that finds its queue closed: see Submit().
 Transfers::~Transfers() {
+  lookup_jobs_.Close();
   fetch_jobs_.Close();
   store_jobs_.Close();
+  retry_thread_.reset();
   threads_.clear();
+  // A fetch that was running when its queue was closed may have asked for another try.
+  for (auto& [due, job] : std::exchange(retries_, {})) job();
 }
 
 // Runs until the queue is closed and empty: every job answers, if only that it was
 // stopped.
-void Transfers::RunJobs(BoundedQueue<Job>& jobs, const StopToken&) {
+void Transfers::RunJobs(BoundedQueue<Job>& jobs) {
   while (std::optional<Job> job = jobs.Pop()) (*job)();
 }
 
@@ -75,56 +87,129 @@ void Transfers::Submit(BoundedQueue<Job>& jobs, Job job) {
   if (!jobs.TryPush(std::move(job))) job();  // closed or absurdly full: it answers here
 }
 
+// Puts tries back into the queue when they are due; no thread sleeps through an outage.
+void Transfers::RunRetries(const StopToken& stop) {
+  std::stop_callback wake(stop, [this] {
+    absl::MutexLock lock(&mu_);
+    retry_changed_.SignalAll();
+  });
+  while (!stop.stop_requested()) {
+    std::vector<Job> due;
+    {
+      absl::MutexLock lock(&mu_);
+      const absl::Duration now = clock_.SteadyNow();
+      while (!retries_.empty() && retries_.begin()->first <= now) {
+        due.push_back(std::move(retries_.begin()->second));
+        retries_.erase(retries_.begin());
+      }
+      if (due.empty() && !stop.stop_requested()) {
+        retry_changed_.WaitWithTimeout(
+            &mu_, retries_.empty() ? absl::InfiniteDuration() : retries_.begin()->first - now);
+      }
+    }
+    for (Job& job : due) Submit(fetch_jobs_, std::move(job));
+  }
+}
+
+struct Transfers::Wanted {
+  Wanted(const ContentKey& content, std::shared_ptr<TransferScope> of, Download from,
+         FileCallback answer, const TransfersOptions& options, Random& random)
+      : key(content),
+        scope(std::move(of)),
+        download(std::move(from)),
+        done(std::move(answer)),
+        backoff(options.retry_delay_first, options.retry_delay_max, random) {}
+
+  const ContentKey key;
+  const std::shared_ptr<TransferScope> scope;  // shared with the attempt
+  const Download download;
+  const FileCallback done;
+  Backoff backoff;
+  int losses = 0;  // how often wrong bytes came
+};
+
 void Transfers::GetShard(const ContentKey& key, std::shared_ptr<TransferScope> scope,
                          FileCallback done) {
-  Submit(fetch_jobs_, [this, key, scope = std::move(scope), done = std::move(done)] {
-    const StopToken stop = scope->stop.get_token();
-    done(GetFile(
-        key,
-        [&](uint64_t offset, const ContentCache::Sink& sink) {
-          return client_.FetchShard(
-              key.digest, offset,
-              [&](absl::string_view piece) {
-                fetched_bytes_.Increment(static_cast<double>(piece.size()));
-                return sink(piece);
-              },
-              stop);
-        },
-        stop));
-  });
+  GetFile(
+      key, std::move(scope),
+      [this, key](uint64_t offset, const CoordinatorClient::Sink& sink, const StopToken& stop) {
+        return client_.FetchShard(key.digest, offset, sink, stop);
+      },
+      std::move(done));
 }
 
 void Transfers::GetCheckpoint(const session::v1::ResumePoint& resume,
                               std::shared_ptr<TransferScope> scope, FileCallback done) {
-  Submit(fetch_jobs_, [this, resume, scope = std::move(scope), done = std::move(done)] {
-    const StopToken stop = scope->stop.get_token();
-    const ContentKey key = {.digest = resume.digest(),
-                            .size_bytes = static_cast<uint64_t>(resume.size_bytes())};
-    done(GetFile(
-        key,
-        [&](uint64_t offset, const ContentCache::Sink& sink) {
-          return client_.DownloadCheckpoint(
-              resume.checkpoint(), offset,
-              [&](absl::string_view piece) {
-                fetched_bytes_.Increment(static_cast<double>(piece.size()));
-                return sink(piece);
-              },
-              stop);
-        },
-        stop));
-  });
+  GetFile(
+      {.digest = resume.digest(), .size_bytes = static_cast<uint64_t>(resume.size_bytes())},
+      std::move(scope),
+      [this, name = resume.checkpoint()](uint64_t offset, const CoordinatorClient::Sink& sink,
+                                         const StopToken& stop) {
+        return client_.DownloadCheckpoint(name, offset, sink, stop);
+      },
+      std::move(done));
 }
 
-absl::StatusOr<CachedFile> Transfers::GetFile(const ContentKey& key,
-                                              const ContentCache::Fetch& fetch,
-                                              const StopToken& stop) {
-  Backoff backoff(options_.retry_delay_first, options_.retry_delay_max, random_);
-  while (true) {
-    if (stop.stop_requested()) return Cancelled(Reason::kStopping, "the attempt is over");
-    absl::StatusOr<CachedFile> file = cache_.Get(key, fetch, stop);
-    if (!IsPassing(file.status())) return file;
-    WaitForStop(stop, backoff.Next());
+void Transfers::GetFile(const ContentKey& key, std::shared_ptr<TransferScope> scope,
+                        Download download, FileCallback done) {
+  // Shared by the jobs that carry it from thread to thread.
+  auto wanted = std::make_shared<Wanted>(key, std::move(scope), std::move(download),
+                                         std::move(done), options_, random_);
+  Submit(lookup_jobs_, [this, wanted] { LookUp(wanted); });
+}
+
+void Transfers::LookUp(const std::shared_ptr<Wanted>& wanted) {
+  if (absl::StatusOr<std::optional<CachedFile>> here = cache_.GetIfHere(wanted->key);
+      here.ok() && *here) {
+    wanted->done(**std::move(here));
+    return;
   }
+  Submit(fetch_jobs_, [this, wanted] { Fetch(wanted); });
+}
+
+void Transfers::Fetch(const std::shared_ptr<Wanted>& wanted) {
+  const StopToken stop = wanted->scope->stop.get_token();
+  if (stop.stop_requested()) {
+    wanted->done(Cancelled(Reason::kStopping, "the attempt is over"));
+    return;
+  }
+  absl::StatusOr<CachedFile> file = cache_.Get(
+      wanted->key,
+      [&](uint64_t offset, const ContentCache::Sink& sink) {
+        return wanted->download(
+            offset,
+            [&](absl::string_view piece) {
+              fetched_bytes_.Increment(static_cast<double>(piece.size()));
+              return sink(piece);
+            },
+            stop);
+      },
+      stop);
+  if (file.ok() || !MayRetry(*wanted, file.status())) {
+    wanted->done(std::move(file));
+    return;
+  }
+  absl::MutexLock lock(&mu_);
+  retries_.emplace(clock_.SteadyNow() + wanted->backoff.Next(), [this, wanted] { Fetch(wanted); });
+  retry_changed_.SignalAll();
+}
+
+bool Transfers::MayRetry(Wanted& wanted, const absl::Status& status) const {
+  if (IsPassing(status)) return true;
+  // Others download at the moment; there will be room for one that fits at all.
+  if (LimitNameOf(status) == "cache_bytes") {
+    return wanted.key.size_bytes <= cache_.size_bytes_max();
+  }
+  // Once it may have been the way here.
+  return absl::IsDataLoss(status) && ++wanted.losses < 2;
+}
+
+void Transfers::Verify(std::vector<ContentKey> files, std::function<void(bool)> done) {
+  Submit(lookup_jobs_, [this, files = std::move(files), done = std::move(done)] {
+    bool good = true;
+    for (const ContentKey& file : files) good = cache_.Verify(file) && good;
+    done(good);
+  });
 }
 
 void Transfers::StoreCheckpoint(CheckpointJob job, std::function<void(CheckpointOutcome)> done) {
@@ -157,7 +242,8 @@ CheckpointOutcome Transfers::Store(const CheckpointJob& job) {
   header.set_digest(digests->file_sha256);
   KeepCopy(job.key, digests->file_sha256, bytes);
 
-  if (job.scope->publishing) {
+  if (job.scope->publishing && !job.scope->stop.stop_requested() &&
+      job.gate->Wait(options_.reports_wait_max)) {
     outcome.status = Upload(
         header,
         [&](uint64_t offset, size_t size) -> absl::StatusOr<absl::string_view> {
@@ -166,11 +252,11 @@ CheckpointOutcome Transfers::Store(const CheckpointJob& job) {
         job.scope->stop.get_token());
     outcome.uploaded = outcome.status.ok();
   } else {
-    outcome.status = Unavailable(Reason::kServerUnreachable, "not publishing");
+    outcome.status = Unavailable(Reason::kServerUnreachable, "the coordinator is away");
   }
   const bool try_later = IsPassing(outcome.status) || absl::IsResourceExhausted(outcome.status) ||
                          absl::IsCancelled(outcome.status);
-  if (outcome.uploaded || !try_later || job.scope->stop.stop_requested()) return outcome;
+  if (outcome.uploaded || !try_later || job.scope->dropped) return outcome;
 
   absl::StatusOr<SpooledCheckpoint> spooled =
       Spool::WriteCheckpoint(files_, options_.spool_directory, job.key, header, bytes);
@@ -207,8 +293,11 @@ void Transfers::UploadSpooled(const AttemptKey&, const SpooledCheckpoint& checkp
     absl::StatusOr<std::unique_ptr<RandomAccessFile>> file =
         files_.NewRandomAccessFile(checkpoint.path);
     if (!file.ok()) {
-      // It was there when the spool registered it: nothing will bring it back.
-      done(DataLoss(Reason::kCheckpointBad, file.status().message()));
+      // It was there when the spool registered it: nothing will bring it back. Whatever else
+      // keeps it from being opened, as a lack of descriptors, may pass.
+      done(absl::IsNotFound(file.status())
+               ? DataLoss(Reason::kCheckpointBad, file.status().message())
+               : file.status());
       return;
     }
     std::string buffer;

@@ -32,7 +32,7 @@ namespace cvtrain::worker {
 struct TransfersOptions {
   std::string worker;           // workers/{id}
   std::string spool_directory;  // for checkpoints that cannot be uploaded
-  // Downloads at once; each has one stream.
+  // Downloads at once; each has one stream. What is in the cache never waits for them.
   int fetch_threads = 4;
   // Checkpoints that are completed and uploaded at once.
   int store_threads = 2;
@@ -40,16 +40,41 @@ struct TransfersOptions {
   // trial, for an attempt that goes on here. Larger ones cost more to write than they
   // save.
   uint64_t cached_checkpoint_size_bytes_max = uint64_t{256} << 20;
+  // How long a checkpoint in memory waits for the reports before it to be acknowledged. After
+  // that it goes by way of the spool, so that its trainer gets the buffer back.
+  absl::Duration reports_wait_max = absl::Seconds(2);
   absl::Duration retry_delay_first = absl::Milliseconds(100);
   absl::Duration retry_delay_max = absl::Seconds(5);
 };
 
 // What an attempt shares with its transfers.
 struct TransferScope {
-  // Ends them when the attempt is over for us.
+  // Ends them, because the attempt is over for us or because the process ends.
   StopSource stop;
+  // The attempt is over for us: its checkpoints are of no more use. Set before `stop`.
+  std::atomic<bool> dropped{false};
   // Its checkpoints may go to the coordinator; else they go to the spool.
   std::atomic<bool> publishing{false};
+};
+
+// Holds back the upload of a checkpoint until what the trainer reported before it is
+// acknowledged: the coordinator must never know a checkpoint whose facts and points may still
+// be lost. Thread-safe.
+class UploadGate {
+ public:
+  void Open() ABSL_LOCKS_EXCLUDED(mu_) {
+    absl::MutexLock lock(&mu_);
+    open_ = true;
+  }
+  // False if it is not open after `timeout`.
+  bool Wait(absl::Duration timeout) ABSL_LOCKS_EXCLUDED(mu_) {
+    absl::MutexLock lock(&mu_);
+    return mu_.AwaitWithTimeout(absl::Condition(&open_), timeout);
+  }
+
+ private:
+  absl::Mutex mu_;
+  bool open_ ABSL_GUARDED_BY(mu_) = false;
 };
 
 // A checkpoint as the trainer left it: without its trailer.
@@ -58,6 +83,7 @@ struct CheckpointJob {
   session::v1::UploadCheckpointHeader header;  // without digest
   std::shared_ptr<SharedMemory> memory;        // shared with the trainer's slot
   std::shared_ptr<TransferScope> scope;        // shared with the attempt
+  std::shared_ptr<UploadGate> gate;            // shared with who opens it
 };
 
 // What became of it. At most one of the two is set; neither: it is lost.
@@ -71,6 +97,11 @@ struct CheckpointOutcome {
 // cache, checkpoints up from a trainer's memory or from the spool. Downloads are repeated
 // while the coordinator is away; uploads that fail are for the caller to repeat.
 //
+//                  +--> look-up: one thread, disk only ---- in the cache? ---> answer
+//   GetShard() ... |                                           | no
+//                  |          +--- after a delay ---+          v
+//                  |     retry: one thread          +--- fetch: several threads ---> answer
+//
 // Callbacks run on its threads and must not block. Thread-safe.
 class Transfers {
  public:
@@ -83,26 +114,40 @@ class Transfers {
   using FileCallback = std::function<void(absl::StatusOr<CachedFile>)>;
 
   // The shard with this content. Errors of ContentCache::Get(), of the coordinator, and
-  // CANCELLED when the scope is stopped.
+  // CANCELLED when the scope is stopped. DATA_LOSS comes after a second try only.
   void GetShard(const ContentKey& key, std::shared_ptr<TransferScope> scope, FileCallback done);
   // The checkpoint to go on from, the same way.
   void GetCheckpoint(const session::v1::ResumePoint& resume, std::shared_ptr<TransferScope> scope,
                      FileCallback done);
 
+  // Whether all of these are in the cache and have their digests, read anew; damaged ones are
+  // removed.
+  void Verify(std::vector<ContentKey> files, std::function<void(bool)> done);
+
   // Completes a checkpoint in its memory and uploads it, or writes it to the spool.
   void StoreCheckpoint(CheckpointJob job, std::function<void(CheckpointOutcome)> done);
-  // Uploads one from the spool.
+  // Uploads one from the spool. DATA_LOSS (CHECKPOINT_BAD) if its file is gone or cut off;
+  // other errors of FileSystem may pass.
   void UploadSpooled(const AttemptKey& key, const SpooledCheckpoint& checkpoint,
                      std::shared_ptr<TransferScope> scope, std::function<void(absl::Status)> done);
 
  private:
   using Job = std::function<void()>;
+  // What is called for a digest, from an offset on.
+  using Download = std::function<absl::Status(uint64_t offset, const CoordinatorClient::Sink& sink,
+                                              const StopToken& stop)>;
+  // A file on its way; shared by the jobs that follow each other.
+  struct Wanted;
 
-  void RunJobs(BoundedQueue<Job>& jobs, const StopToken& stop);
+  void RunJobs(BoundedQueue<Job>& jobs);
+  void RunRetries(const StopToken& stop);
   void Submit(BoundedQueue<Job>& jobs, Job job);
-  // Tries again while the coordinator cannot be reached.
-  absl::StatusOr<CachedFile> GetFile(const ContentKey& key, const ContentCache::Fetch& fetch,
-                                     const StopToken& stop);
+  void GetFile(const ContentKey& key, std::shared_ptr<TransferScope> scope, Download download,
+               FileCallback done);
+  void LookUp(const std::shared_ptr<Wanted>& wanted);
+  void Fetch(const std::shared_ptr<Wanted>& wanted);
+  // Whether the next try may be better.
+  bool MayRetry(Wanted& wanted, const absl::Status& status) const;
   CheckpointOutcome Store(const CheckpointJob& job);
   void KeepCopy(const AttemptKey& key, const std::string& digest, absl::Span<const char> bytes);
   absl::Status Upload(const session::v1::UploadCheckpointHeader& header,
@@ -123,9 +168,16 @@ class Transfers {
   // Digest of the newest copy in the cache.
   std::map<TrialName, std::string> copies_ ABSL_GUARDED_BY(mu_);
 
+  absl::CondVar retry_changed_;
+  // By when they are due.
+  std::multimap<absl::Duration, Job> retries_ ABSL_GUARDED_BY(mu_);
+
+  BoundedQueue<Job> lookup_jobs_;
   BoundedQueue<Job> fetch_jobs_;
   BoundedQueue<Job> store_jobs_;
-  std::vector<std::unique_ptr<Thread>> threads_;  // last: its threads use all of the above
+  // Last: they use all of the above.
+  std::unique_ptr<Thread> retry_thread_;
+  std::vector<std::unique_ptr<Thread>> threads_;
 };
 
 }  // namespace cvtrain::worker

@@ -5,6 +5,7 @@
 #include <functional>
 #include <memory>
 #include <optional>
+#include <vector>
 
 #include "absl/status/statusor.h"
 #include "absl/time/time.h"
@@ -53,7 +54,8 @@ struct EvaluationView {
 //   DATA_LOSS (SHARD_BAD)           a shard is damaged
 //   DATA_LOSS (DATA_BAD)            more than limits::kBadSampleShareMax of the pictures cannot be
 //                                   decoded
-//   UNAVAILABLE (SHARD_NOT_FOUND)   the agent cannot get a shard
+//   UNAVAILABLE (SHARD_NOT_FOUND)   a shard is damaged or gone where it comes from
+//   INTERNAL (INTERNAL)             the agent cannot get a shard
 //   RESOURCE_EXHAUSTED (OUT_OF_MEMORY)
 //   CANCELLED (STOPPING)            Cancel() was called
 //
@@ -66,6 +68,9 @@ class BatchSource {
   // The batches that follow are those of `step` and on, in order: of each step, the logical ranks
   // of this process, ascending. Called before the first NextTraining(), and again never.
   virtual absl::Status StartTraining(int64_t step) = 0;
+
+  // Waits until NextTraining() would return at once; false if it would not after `timeout`.
+  virtual bool WaitForTraining(absl::Duration timeout) = 0;
 
   // Waits for the next training batch. OUT_OF_RANGE after the plan's end. Training goes on after
   // an evaluation where it was: decoded batches are kept.
@@ -84,6 +89,11 @@ class BatchSource {
 
   // Pictures that could not be decoded and were replaced by another one, so far.
   virtual int64_t replaced_samples() const = 0;
+
+  // Training pictures that this process has found to be bad, ascending; and those that an attempt
+  // before has found: they count towards the bound.
+  virtual std::vector<int64_t> bad_samples() const = 0;
+  virtual void NoteBadSamples(absl::Span<const int64_t> samples) = 0;
 
   // Makes waiting calls return, now and from now on. Thread-safe.
   virtual void Cancel() = 0;

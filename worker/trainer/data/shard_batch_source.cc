@@ -103,18 +103,29 @@ class BadPictures {
                                  " may be bad; the last one: ", why.message()));
   }
 
+  std::vector<int64_t> seen() const ABSL_LOCKS_EXCLUDED(mu_) {
+    absl::MutexLock lock(&mu_);
+    return {seen_.begin(), seen_.end()};
+  }
+  void Note(absl::Span<const int64_t> samples) ABSL_LOCKS_EXCLUDED(mu_) {
+    absl::MutexLock lock(&mu_);
+    seen_.insert(samples.begin(), samples.end());
+  }
+
  private:
   const int64_t allowed_;
-  absl::Mutex mu_;
+  mutable absl::Mutex mu_;
   std::set<int64_t> seen_ ABSL_GUARDED_BY(mu_);
 };
 
 class ShardBatchSource : public BatchSource {
  public:
   ShardBatchSource(const BatchSourceContext& context, const ShardBatchSourceOptions& options,
-                   std::unique_ptr<SplitReader> train, std::unique_ptr<SplitReader> validation)
+                   ShardProvider& shards, std::unique_ptr<SplitReader> train,
+                   std::unique_ptr<SplitReader> validation)
       : context_(context),
         options_(options),
+        shards_(shards),
         train_(std::move(train)),
         validation_(std::move(validation)),
         bad_train_(train_->images()),
@@ -130,13 +141,27 @@ class ShardBatchSource : public BatchSource {
 
   ~ShardBatchSource() override {
     Cancel();
+    shards_.CancelWaits();
     threads_.clear();
   }
 
   absl::Status StartTraining(int64_t step) override {
     walk_.Seek(step);
-    QueueTraining();
+    // All shards of the first batches at once; decoding threads would ask for one at a time.
+    train_->Prefetch(QueueTraining());
     return absl::OkStatus();
+  }
+
+  bool WaitForTraining(absl::Duration timeout) override {
+    const absl::Duration start = options_.clock.SteadyNow();
+    const auto ready = [this]() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_) {
+      return !failure_.ok() || training_.empty() ||
+             training_.front()->finished == training_.front()->items.size();
+    };
+    absl::MutexLock lock(&mu_);
+    const bool is_ready = mu_.AwaitWithTimeout(absl::Condition(&ready), timeout);
+    stall_ += options_.clock.SteadyNow() - start;
+    return is_ready;
   }
 
   absl::StatusOr<Batch> NextTraining() override {
@@ -171,6 +196,9 @@ class ShardBatchSource : public BatchSource {
     return replaced_;
   }
 
+  std::vector<int64_t> bad_samples() const override { return bad_train_.seen(); }
+  void NoteBadSamples(absl::Span<const int64_t> samples) override { bad_train_.Note(samples); }
+
   void Cancel() override {
     absl::MutexLock lock(&mu_);
     if (failure_.ok()) {
@@ -186,13 +214,17 @@ class ShardBatchSource : public BatchSource {
 
   // --- The training loop's thread ---------------------------------------------
 
-  void QueueTraining() {
+  // Returns the pictures that were queued.
+  std::vector<int64_t> QueueTraining() {
+    std::vector<int64_t> samples;
     while (SizeOf(&ShardBatchSource::training_) < static_cast<size_t>(options_.batches_ahead) &&
            !walk_.AtEnd()) {
       std::unique_ptr<BatchJob> job = pool_->Take();
       walk_.Next(*job);
+      for (const BatchItem& item : job->items) samples.push_back(item.sample);
       Push(&ShardBatchSource::training_, std::move(job));
     }
+    return samples;
   }
 
   void QueueEvaluation() {
@@ -350,6 +382,7 @@ class ShardBatchSource : public BatchSource {
   // Constant after construction.
   const BatchSourceContext context_;
   const ShardBatchSourceOptions options_;
+  ShardProvider& shards_;
   const std::unique_ptr<SplitReader> train_;
   const std::unique_ptr<SplitReader> validation_;
   BadPictures bad_train_;
@@ -396,7 +429,7 @@ absl::StatusOr<std::unique_ptr<BatchSource>> NewShardBatchSource(
         absl::StrCat(context.dataset.name(), ": split ", source.train_split(), " has ",
                      train->images(), " pictures, the plan is for ", context.plan.images()));
   }
-  return std::make_unique<ShardBatchSource>(context, options, std::move(train),
+  return std::make_unique<ShardBatchSource>(context, options, shards, std::move(train),
                                             std::move(validation));
 }
 

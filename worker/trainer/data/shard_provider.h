@@ -1,9 +1,11 @@
 #ifndef CVTRAIN_WORKER_TRAINER_DATA_SHARD_PROVIDER_H_
 #define CVTRAIN_WORKER_TRAINER_DATA_SHARD_PROVIDER_H_
 
+#include <cstddef>
 #include <cstdint>
 
 #include "absl/status/statusor.h"
+#include "absl/types/span.h"
 #include "common/unique_fd.h"
 
 namespace cvtrain::trainer {
@@ -14,14 +16,24 @@ class ShardProvider {
  public:
   virtual ~ShardProvider() = default;
 
+  // Asks for shards that GetShard() will soon be called for, all at once and without waiting. At
+  // most kPrefetchMax: each holds a descriptor until then.
+  virtual void Prefetch(absl::Span<const int32_t> indices) = 0;
+  static constexpr size_t kPrefetchMax = 64;
+
   // Waits for the shard at position `index` of the data set's version; its digest has been
   // verified. The file can be read as long as the descriptor is open. One shard is not asked for
   // by two threads at a time.
   //
-  // UNAVAILABLE (SHARD_NOT_FOUND)  the agent cannot get it; the message says why
+  // UNAVAILABLE (SHARD_NOT_FOUND)  it is damaged or gone where it comes from
+  // INTERNAL (INTERNAL)            the agent cannot get it; the message says why
   // UNAVAILABLE (PEER_GONE)        the agent is gone
   // CANCELLED (STOPPING)           the attempt has ended
   virtual absl::StatusOr<UniqueFd> GetShard(int32_t index) = 0;
+
+  // Makes waiting and later calls of GetShard() return CANCELLED (STOPPING), until the next
+  // attempt: who waits in them is about to be joined.
+  virtual void CancelWaits() = 0;
 };
 
 }  // namespace cvtrain::trainer

@@ -1,6 +1,7 @@
 #include "worker/trainer/data/split_reader.h"
 
 #include <algorithm>
+#include <set>
 #include <utility>
 
 #include "absl/strings/str_cat.h"
@@ -37,12 +38,29 @@ absl::StatusOr<std::unique_ptr<SplitReader>> SplitReader::Create(
   return reader;
 }
 
-absl::StatusOr<SplitReader::Picture> SplitReader::Find(int64_t position) {
+SplitReader::Shard& SplitReader::ShardOf(int64_t position) const {
   CVT_CHECK(position >= 0 && position < images_) << position << " of " << images_;
   const auto after = std::upper_bound(
       by_position_.begin(), by_position_.end(), position,
       [](int64_t wanted, const auto& shard) { return wanted < shard->first_image; });
-  Shard& shard = **std::prev(after);
+  return **std::prev(after);
+}
+
+void SplitReader::Prefetch(absl::Span<const int64_t> positions) {
+  std::set<int32_t> seen;
+  std::vector<int32_t> wanted;
+  for (const int64_t position : positions) {
+    Shard& shard = ShardOf(position);
+    if (!seen.insert(shard.index).second) continue;
+    absl::MutexLock lock(&shard.mu);
+    if (shard.reader == nullptr && shard.status.ok()) wanted.push_back(shard.index);
+    if (wanted.size() == ShardProvider::kPrefetchMax) break;
+  }
+  shards_.Prefetch(wanted);
+}
+
+absl::StatusOr<SplitReader::Picture> SplitReader::Find(int64_t position) {
+  Shard& shard = ShardOf(position);
   // Decoding threads wait here for a shard that one of them fetches.
   absl::MutexLock lock(&shard.mu);
   if (shard.reader == nullptr && shard.status.ok()) shard.status = Open(shard);

@@ -10,6 +10,7 @@
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
 #include "absl/synchronization/mutex.h"
+#include "absl/types/span.h"
 #include "common/mapped_file.h"
 #include "cvtrain/v1/dataset.pb.h"
 #include "formats/shard/shard_reader.h"
@@ -33,6 +34,9 @@ class SplitReader {
 
   int64_t images() const { return images_; }
 
+  // Asks for the shards of these pictures that are not here, in this order, as far as may be.
+  void Prefetch(absl::Span<const int64_t> positions);
+
   // `position` is in [0, images()). Waits for the shard the first time. Errors of
   // ShardProvider::GetShard() and ShardReader::Open(); DATA_LOSS (SHARD_BAD) if
   // the shard is not the one that the data set lists. They stay.
@@ -53,6 +57,7 @@ class SplitReader {
   SplitReader(ShardProvider& shards, std::string split)
       : shards_(shards), split_(std::move(split)) {}
 
+  Shard& ShardOf(int64_t position) const;
   absl::Status Open(Shard& shard) const ABSL_EXCLUSIVE_LOCKS_REQUIRED(shard.mu);
 
   ShardProvider& shards_;

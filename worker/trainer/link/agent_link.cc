@@ -26,7 +26,9 @@ AgentLink::~AgentLink() {
 
 absl::Status AgentLink::Send(const v1::TrainerFrame& frame, int fd) {
   const std::string bytes = frame.SerializeAsString();
-  return fd < 0 ? connection_->Send(bytes) : connection_->Send(bytes, {fd});
+  absl::Status sent = fd < 0 ? connection_->Send(bytes) : connection_->Send(bytes, {fd});
+  if (!sent.ok()) connection_->Shutdown();
+  return sent;
 }
 
 absl::Status AgentLink::SendHello(const v1::Hello& hello) {
@@ -68,6 +70,8 @@ void AgentLink::ReportFact(session::v1::Fact fact) { reporter_.AddFact(std::move
 void AgentLink::ReportProgress(const cvtrain::v1::Progress& progress) {
   reporter_.SetProgress(progress);
 }
+
+void AgentLink::NoteActivity() { reporter_.NoteActivity(); }
 
 void AgentLink::Log(cvtrain::v1::LogLevel level, absl::string_view text) {
   reporter_.AddLine(level, text);
@@ -112,24 +116,50 @@ absl::StatusOr<Answer> AgentLink::Await(std::map<Key, std::optional<Answer>>& an
   return answer;
 }
 
+absl::Status AgentLink::SendShardRequest(int32_t index) {
+  v1::TrainerFrame frame;
+  frame.mutable_shard_request()->set_index(index);
+  return Send(frame);
+}
+
+void AgentLink::Prefetch(absl::Span<const int32_t> indices) {
+  for (const int32_t index : indices) {
+    {
+      absl::MutexLock lock(&mu_);
+      if (!Ended().ok() || !shards_.emplace(index, std::nullopt).second) continue;
+      prefetched_.insert(index);
+    }
+    if (!SendShardRequest(index).ok()) return;  // GetShard() will say so
+  }
+}
+
 absl::StatusOr<UniqueFd> AgentLink::GetShard(int32_t index) {
+  bool asked = false;
   {
     absl::MutexLock lock(&mu_);
     CVT_RETURN_IF_ERROR(Ended());
-    if (!shards_.emplace(index, std::nullopt).second) {
+    if (shards_cancelled_) return Cancelled(Reason::kStopping, "the attempt ends");
+    asked = prefetched_.erase(index) > 0;
+    if (!asked && !shards_.emplace(index, std::nullopt).second) {
       return Internal(Reason::kInternal, absl::StrCat("shard ", index, " is asked for twice"));
     }
   }
-  v1::TrainerFrame frame;
-  frame.mutable_shard_request()->set_index(index);
-  CVT_RETURN_IF_ERROR(Send(frame));
+  if (!asked) CVT_RETURN_IF_ERROR(SendShardRequest(index));
   absl::MutexLock lock(&mu_);
   CVT_ASSIGN_OR_RETURN(ShardAnswer answer, Await(shards_, index));
-  if (!answer.error.empty() || !answer.file.valid()) {
-    return Unavailable(Reason::kShardNotFound,
-                       absl::StrCat("shard ", index, " cannot be had: ", answer.error));
+  if (answer.error.empty() && answer.file.valid()) return std::move(answer.file);
+  const std::string message = absl::StrCat("shard ", index, " cannot be had: ", answer.error);
+  if (answer.cause == cvtrain::v1::CAUSE_DATA) {
+    return Unavailable(Reason::kShardNotFound, message);
   }
-  return std::move(answer.file);
+  return Internal(Reason::kInternal, message);
+}
+
+void AgentLink::CancelWaits() {
+  absl::MutexLock lock(&mu_);
+  shards_cancelled_ = true;
+  shards_.clear();
+  prefetched_.clear();
 }
 
 absl::StatusOr<session::v1::StoreResult> AgentLink::Call(
@@ -161,7 +191,7 @@ absl::Status AgentLink::SendCheckpoint(const Notice& notice) {
   return Send(frame, notice.fd);
 }
 
-void AgentLink::SetReleaseHandler(std::function<void(int32_t, int64_t)> handler) {
+void AgentLink::SetReleaseHandler(ReleaseHandler handler) {
   absl::MutexLock lock(&handler_mu_);
   release_handler_ = std::move(handler);
 }
@@ -206,6 +236,7 @@ void AgentLink::Dispatch(Frame frame) {
       if (asked == shards_.end()) break;  // of an attempt that has ended
       asked->second.emplace();
       asked->second->error = message.shard().error();
+      asked->second->cause = message.shard().cause();
       if (!frame.descriptors.empty()) asked->second->file = std::move(frame.descriptors[0]);
       break;
     }
@@ -233,6 +264,8 @@ void AgentLink::OnStart(const v1::Start& start, Frame& frame) {
   stop_ = StopRequest();
   attempt_ended_ = false;
   shards_.clear();
+  prefetched_.clear();
+  shards_cancelled_ = false;
   store_calls_.clear();
 }
 
@@ -245,7 +278,9 @@ void AgentLink::OnStop(const v1::Stop& stop) {
 
 void AgentLink::OnReleased(const v1::CheckpointReleased& released) {
   absl::MutexLock lock(&handler_mu_);
-  if (release_handler_) release_handler_(released.buffer(), released.step());
+  if (!release_handler_) return;
+  release_handler_(
+      {.buffer = released.buffer(), .step = released.step(), .durable = released.durable()});
 }
 
 }  // namespace cvtrain::trainer

@@ -6,12 +6,14 @@
 #include <map>
 #include <memory>
 #include <optional>
+#include <set>
 #include <string>
 
 #include "absl/base/thread_annotations.h"
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
 #include "absl/synchronization/mutex.h"
+#include "absl/types/span.h"
 #include "common/clock.h"
 #include "common/thread.h"
 #include "common/unix_socket.h"
@@ -61,12 +63,15 @@ class AgentLink : public TrainerHost,
   void ReportPoint(absl::string_view metric, int64_t step, double value) override;
   void ReportFact(session::v1::Fact fact) override;
   void ReportProgress(const cvtrain::v1::Progress& progress) override;
+  void NoteActivity() override;
   void Log(cvtrain::v1::LogLevel level, absl::string_view text) override;
   StopRequest stop_request() const override ABSL_LOCKS_EXCLUDED(mu_);
   void WaitFor(absl::Duration duration) const override ABSL_LOCKS_EXCLUDED(mu_);
 
   // ShardProvider
+  void Prefetch(absl::Span<const int32_t> indices) override ABSL_LOCKS_EXCLUDED(mu_);
   absl::StatusOr<UniqueFd> GetShard(int32_t index) override ABSL_LOCKS_EXCLUDED(mu_);
+  void CancelWaits() override ABSL_LOCKS_EXCLUDED(mu_);
 
   // StoreTransport
   absl::StatusOr<session::v1::StoreResult> Call(
@@ -74,12 +79,12 @@ class AgentLink : public TrainerHost,
 
   // CheckpointSink. Reports that came before are sent before.
   absl::Status SendCheckpoint(const Notice& notice) override;
-  void SetReleaseHandler(std::function<void(int32_t, int64_t)> handler) override
-      ABSL_LOCKS_EXCLUDED(handler_mu_);
+  void SetReleaseHandler(ReleaseHandler handler) override ABSL_LOCKS_EXCLUDED(handler_mu_);
 
  private:
   struct ShardAnswer {
     std::string error;
+    cvtrain::v1::Cause cause = cvtrain::v1::CAUSE_UNSPECIFIED;  // of the error
     UniqueFd file;
   };
 
@@ -88,7 +93,10 @@ class AgentLink : public TrainerHost,
   void OnStart(const v1::Start& start, Frame& frame) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
   void OnStop(const v1::Stop& stop) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
   void OnReleased(const v1::CheckpointReleased& released) ABSL_LOCKS_EXCLUDED(handler_mu_);
+  // After an error the connection is of no more use, and ends: what was reported must not get
+  // lost without anybody's noticing.
   absl::Status Send(const v1::TrainerFrame& frame, int fd = -1);
+  absl::Status SendShardRequest(int32_t index);
   // Why nothing can be waited for any more; OK while the attempt runs.
   absl::Status Ended() const ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
   // Waits for `answers` to hold `key`, and takes it out.
@@ -111,10 +119,12 @@ class AgentLink : public TrainerHost,
   // By what was asked for; no value until the answer is there.
   std::map<int64_t, std::optional<v1::StoreReply>> store_calls_ ABSL_GUARDED_BY(mu_);
   std::map<int32_t, std::optional<ShardAnswer>> shards_ ABSL_GUARDED_BY(mu_);
+  std::set<int32_t> prefetched_ ABSL_GUARDED_BY(mu_);  // that GetShard() has not taken yet
+  bool shards_cancelled_ ABSL_GUARDED_BY(mu_) = false;
 
   // Held while the handler runs, so that replacing it waits for it.
   absl::Mutex handler_mu_;
-  std::function<void(int32_t, int64_t)> release_handler_ ABSL_GUARDED_BY(handler_mu_);
+  ReleaseHandler release_handler_ ABSL_GUARDED_BY(handler_mu_);
 
   Reporter reporter_;
   Thread reader_;  // last: it uses the members above

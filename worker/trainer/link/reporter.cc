@@ -19,14 +19,15 @@ constexpr size_t kLinesPerFrame = 200;
 
 }  // namespace
 
-Reporter::Reporter(const Clock& clock, Send send)
+Reporter::Reporter(const Clock& clock, Send send, absl::Duration interval)
     : clock_(clock),
       send_(std::move(send)),
-      thread_("cvt-report", [this](StopToken stop) { Run(std::move(stop)); }) {}
+      interval_(interval),
+      thread_("cvt-report", [this](StopToken) { Run(); }) {}
 
 Reporter::~Reporter() {
   absl::MutexLock lock(&mu_);
-  ended_ = true;  // lets go of threads that wait in AddPoint()
+  ended_ = true;  // ends the thread, and lets go of those that wait in AddPoint()
 }
 
 void Reporter::AddPoint(absl::string_view metric, int64_t step, double value) {
@@ -56,6 +57,14 @@ void Reporter::SetProgress(const cvtrain::v1::Progress& progress) {
   progress_ = progress;
   *progress_->mutable_update_time() = ToProto(clock_.WallNow());
   unsent_.progress_changed = true;
+  unsent_.active = true;
+  ++activity_;
+}
+
+void Reporter::NoteActivity() {
+  absl::MutexLock lock(&mu_);
+  unsent_.active = true;
+  ++activity_;
 }
 
 void Reporter::AddLine(cvtrain::v1::LogLevel level, absl::string_view text) {
@@ -80,30 +89,44 @@ void Reporter::Clear() {
   absl::MutexLock lock(&mu_);
   unsent_ = Unsent();
   progress_.reset();
+  activity_ = 0;
 }
 
-void Reporter::Run(StopToken stop) {
+bool Reporter::WaitForWork() {
+  // Decisions rest on facts, and latencies are measured by them.
+  const auto at_once = [this]() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_) {
+    return ended_ || !unsent_.facts.empty();
+  };
+  absl::MutexLock lock(&mu_);
+  mu_.AwaitWithTimeout(absl::Condition(&at_once), interval_);
+  return !ended_;
+}
+
+void Reporter::Run() {
   absl::Duration progress_due = clock_.SteadyNow();
-  while (!WaitForStop(stop, kInterval)) {
+  while (WaitForWork()) {
     const absl::Duration now = clock_.SteadyNow();
     const bool due = now >= progress_due;
     if (due) progress_due = now + kProgressInterval;
     absl::MutexLock sending(&send_mu_);
-    // The link ends the process when the agent is gone; until then there is nobody to tell.
+    // Who sends ends the connection after an error, and with it the process.
     SendUnsent(due).IgnoreError();
   }
 }
 
 absl::Status Reporter::SendUnsent(bool progress_is_due) {
   Unsent unsent;
-  std::optional<cvtrain::v1::Progress> progress;
+  v1::Report last;
   {
     absl::MutexLock lock(&mu_);
     unsent = std::exchange(unsent_, Unsent());
-    if (progress_is_due || unsent.progress_changed) progress = progress_;
+    if ((progress_is_due || unsent.progress_changed) && progress_.has_value()) {
+      *last.mutable_progress() = *progress_;
+    }
+    if (unsent.active) last.set_activity(activity_);
   }
   CVT_RETURN_IF_ERROR(SendLines(unsent));
-  return SendReports(unsent, progress);
+  return SendReports(unsent, std::move(last));
 }
 
 absl::Status Reporter::SendLines(Unsent& unsent) {
@@ -125,8 +148,7 @@ absl::Status Reporter::SendLines(Unsent& unsent) {
   return absl::OkStatus();
 }
 
-absl::Status Reporter::SendReports(Unsent& unsent,
-                                   const std::optional<cvtrain::v1::Progress>& progress) {
+absl::Status Reporter::SendReports(Unsent& unsent, v1::Report last) {
   v1::TrainerFrame frame;
   int64_t points = 0;
   for (const std::string& name : unsent.names) {
@@ -152,7 +174,7 @@ absl::Status Reporter::SendReports(Unsent& unsent,
     }
     *frame.mutable_report()->add_facts() = std::move(unsent.facts[i]);
   }
-  if (progress.has_value()) *frame.mutable_report()->mutable_progress() = *progress;
+  if (last.has_progress() || last.activity() > 0) frame.mutable_report()->MergeFrom(last);
   return frame.has_report() ? send_(frame) : absl::OkStatus();
 }
 

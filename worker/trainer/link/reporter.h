@@ -19,18 +19,21 @@
 
 namespace cvtrain::trainer {
 
-// Gathers what an attempt reports and sends it as frames, on a thread of its own: every 100 ms
-// what has come, and progress at least twice a second, so that the agent can tell a slow trainer
-// from one that hangs.
+// Gathers what an attempt reports and sends it as frames, on a thread of its own: facts at once,
+// every 100 ms what else has come, and progress at least twice a second. Progress is repeated
+// whatever the attempt does; the count of its activity tells the agent a slow trainer from one
+// that hangs.
 //
 // Order is kept among points of one series, among facts and among log lines; points go before the
 // facts that came with them. Thread-safe.
 class Reporter {
  public:
-  // Sends one frame; called by one thread at a time, never after the destructor.
+  // Sends one frame; called by one thread at a time, never after the destructor. What was in a
+  // frame that could not be sent is lost: who sends ends the connection then.
   using Send = std::function<absl::Status(const v1::TrainerFrame&)>;
 
-  Reporter(const Clock& clock, Send send);
+  // `interval`: for what does not go at once.
+  Reporter(const Clock& clock, Send send, absl::Duration interval = kInterval);
   // Sends nothing more.
   ~Reporter();
 
@@ -38,6 +41,7 @@ class Reporter {
   void AddPoint(absl::string_view metric, int64_t step, double value) ABSL_LOCKS_EXCLUDED(mu_);
   void AddFact(session::v1::Fact fact) ABSL_LOCKS_EXCLUDED(mu_);
   void SetProgress(const cvtrain::v1::Progress& progress) ABSL_LOCKS_EXCLUDED(mu_);
+  void NoteActivity() ABSL_LOCKS_EXCLUDED(mu_);
   void AddLine(cvtrain::v1::LogLevel level, absl::string_view text) ABSL_LOCKS_EXCLUDED(mu_);
 
   // Sends everything that came before the call. Errors of `send`.
@@ -65,18 +69,22 @@ class Reporter {
     std::vector<cvtrain::v1::LogLine> lines;
     int64_t lines_dropped = 0;
     bool progress_changed = false;
+    bool active = false;
   };
 
-  void Run(StopToken stop);
+  void Run();
+  // Waits for a fact, or for the end of the interval; false at the end.
+  bool WaitForWork() ABSL_LOCKS_EXCLUDED(mu_);
   absl::Status SendUnsent(bool progress_is_due) ABSL_LOCKS_EXCLUDED(mu_)
       ABSL_EXCLUSIVE_LOCKS_REQUIRED(send_mu_);
   absl::Status SendLines(Unsent& unsent) ABSL_EXCLUSIVE_LOCKS_REQUIRED(send_mu_);
-  absl::Status SendReports(Unsent& unsent, const std::optional<cvtrain::v1::Progress>& progress)
-      ABSL_EXCLUSIVE_LOCKS_REQUIRED(send_mu_);
+  // `last` has what goes with the last frame: progress and activity.
+  absl::Status SendReports(Unsent& unsent, v1::Report last) ABSL_EXCLUSIVE_LOCKS_REQUIRED(send_mu_);
 
   // Constant after construction.
   const Clock& clock_;
   const Send send_;
+  const absl::Duration interval_;
 
   // Held while frames are sent, so that they go out in order; taken before mu_.
   absl::Mutex send_mu_;
@@ -84,6 +92,7 @@ class Reporter {
   absl::Mutex mu_;
   Unsent unsent_ ABSL_GUARDED_BY(mu_);
   std::optional<cvtrain::v1::Progress> progress_ ABSL_GUARDED_BY(mu_);
+  int64_t activity_ ABSL_GUARDED_BY(mu_) = 0;
   bool ended_ ABSL_GUARDED_BY(mu_) = false;
 
   Thread thread_;  // last: it uses the members above

@@ -3,6 +3,7 @@
 #include <torch/types.h>
 #include <torch/utils.h>
 
+#include <algorithm>
 #include <utility>
 
 #include "absl/strings/str_cat.h"
@@ -38,7 +39,7 @@ Snapshotter::Snapshotter(formats::CheckpointLayout layout, std::vector<SnapshotT
       tensors_(std::move(tensors)),
       sink_(sink),
       maker_("cvt-snapshot", [this](StopToken) { MakeBuffers(); }) {
-  sink_.SetReleaseHandler([this](int32_t buffer, int64_t step) { Released(buffer, step); });
+  sink_.SetReleaseHandler([this](const CheckpointSink::Release& release) { Released(release); });
 }
 
 Snapshotter::~Snapshotter() { sink_.SetReleaseHandler(nullptr); }
@@ -133,11 +134,18 @@ absl::Status Snapshotter::Fill(const formats::CheckpointManifest& manifest,
   return absl::OkStatus();
 }
 
-void Snapshotter::Released(int32_t buffer, int64_t step) {
+void Snapshotter::Released(const CheckpointSink::Release& release) {
   absl::MutexLock lock(&mu_);
-  if (buffer < 0 || buffer >= 2) return;
-  std::optional<int64_t>& taken_by = buffers_[static_cast<size_t>(buffer)].taken_by_step;
-  if (taken_by == step) taken_by.reset();
+  if (release.buffer < 0 || release.buffer >= 2) return;
+  std::optional<int64_t>& taken_by = buffers_[static_cast<size_t>(release.buffer)].taken_by_step;
+  if (taken_by != release.step) return;
+  taken_by.reset();
+  if (!release.durable) lost_step_ = std::max(lost_step_.value_or(0), release.step);
+}
+
+std::optional<int64_t> Snapshotter::TakeLost() {
+  absl::MutexLock lock(&mu_);
+  return std::exchange(lost_step_, std::nullopt);
 }
 
 }  // namespace cvtrain::trainer

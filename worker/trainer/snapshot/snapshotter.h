@@ -39,9 +39,17 @@ class CheckpointSink {
   // What was reported before arrives before. UNAVAILABLE (PEER_GONE).
   virtual absl::Status SendCheckpoint(const Notice& notice) = 0;
 
-  // Who hears that a buffer is free again: called with (buffer, step), on a thread of the sink's.
-  // Replaces the one before, which is not running any more when this returns. Empty: nobody.
-  virtual void SetReleaseHandler(std::function<void(int32_t, int64_t)> handler) = 0;
+  // A buffer is free again.
+  struct Release {
+    int32_t buffer = 0;
+    int64_t step = 0;
+    // False: the checkpoint is lost, and no other will be made of that moment.
+    bool durable = true;
+  };
+  using ReleaseHandler = std::function<void(const Release&)>;
+  // Who hears of releases, on a thread of the sink's. Replaces the one before, which is not
+  // running any more when this returns. Empty: nobody.
+  virtual void SetReleaseHandler(ReleaseHandler handler) = 0;
 };
 
 // Takes checkpoints without waiting for where they go.
@@ -80,6 +88,10 @@ class Snapshotter {
   absl::StatusOr<bool> Save(const formats::CheckpointManifest& manifest, WhenBusy when_busy,
                             absl::FunctionRef<bool()> gives_up);
 
+  // The step of the newest checkpoint that was lost, once; nothing if none was lost since the
+  // last call.
+  std::optional<int64_t> TakeLost() ABSL_LOCKS_EXCLUDED(mu_);
+
   // Bytes of one checkpoint.
   int64_t checkpoint_bytes() const { return layout_.file_bytes(); }
 
@@ -94,9 +106,8 @@ class Snapshotter {
               CheckpointSink& sink);
 
   void MakeBuffers() ABSL_LOCKS_EXCLUDED(mu_);
-  // The sink is done with `buffer`, which holds the checkpoint of `step`. A release of anything
-  // else, such as one of an earlier attempt, is ignored.
-  void Released(int32_t buffer, int64_t step) ABSL_LOCKS_EXCLUDED(mu_);
+  // A release of what is not in the buffer, such as one of an earlier attempt, is ignored.
+  void Released(const CheckpointSink::Release& release) ABSL_LOCKS_EXCLUDED(mu_);
   // The number of a free buffer; nothing if both are taken and `when_busy` is kSkip.
   absl::StatusOr<std::optional<int32_t>> Acquire(WhenBusy when_busy,
                                                  absl::FunctionRef<bool()> gives_up)
@@ -112,6 +123,7 @@ class Snapshotter {
   // Set when the buffers are there, or why they are not.
   std::optional<absl::Status> made_ ABSL_GUARDED_BY(mu_);
   std::array<Buffer, 2> buffers_ ABSL_GUARDED_BY(mu_);
+  std::optional<int64_t> lost_step_ ABSL_GUARDED_BY(mu_);
 
   Thread maker_;  // last: it uses the members above
 };

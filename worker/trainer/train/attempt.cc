@@ -14,13 +14,20 @@
 namespace cvtrain::trainer {
 namespace {
 
+v1::Exit::Suspect SuspectOf(const absl::Status& status) {
+  if (ReasonOf(status) == Reason::kCheckpointBad) return v1::Exit::SUSPECT_CHECKPOINT;
+  if (ReasonOf(status) == Reason::kShardBad) return v1::Exit::SUSPECT_SHARDS;
+  return v1::Exit::SUSPECT_UNSPECIFIED;
+}
+
 // Of a loop that has ended, of either kind.
 template <typename Loop>
 AttemptResult ResultOf(const Loop& loop, const absl::Status& status, const TrainerHost& host) {
   AttemptResult result = {.cause = CauseOf(status),
                           .message = std::string(status.message()),
                           .end_step = loop.step(),
-                          .sample_digest = loop.sample_digest()};
+                          .sample_digest = loop.sample_digest(),
+                          .suspect = SuspectOf(status)};
   if (status.ok()) return result;
   const StopRequest request = host.stop_request();
   if (ReasonOf(status) == Reason::kStopping) {

@@ -30,6 +30,8 @@ struct AttemptResult {
   int64_t end_step = 0;
   // Of the trial from its step 0 on, hex.
   std::string sample_digest;
+  // What was found damaged, if that is why it ended.
+  v1::Exit::Suspect suspect = v1::Exit::SUSPECT_UNSPECIFIED;
 };
 
 // Runs one rank of an attempt from its first step to its end, whatever that is. `checkpoint` is

@@ -31,7 +31,7 @@ at::Tensor DrawNoise(int64_t sample, at::IntArrayRef shape) {
 }  // namespace
 
 Evaluator::Evaluator(const cvtrain::v1::Evaluation& spec, Learner& learner, ProcessGroup& group,
-                     const TrainerHost& host)
+                     TrainerHost& host)
     : spec_(spec), learner_(learner), group_(group), host_(host) {}
 
 absl::StatusOr<std::map<std::string, double>> Evaluator::Evaluate(BatchSource& source) {
@@ -79,21 +79,23 @@ absl::Status Evaluator::EvaluateSize(BatchSource& source, const EvaluationView& 
     CVT_ASSIGN_OR_RETURN(const std::optional<Batch> batch, source.NextEvaluation());
     if (!batch.has_value()) return absl::OkStatus();
     const at::Tensor images = learner_.ToUnit(*batch);
+    at::Tensor noise;  // drawn for the first condition that has it
     for (int i = 0; i < spec_.conditions_size(); ++i) {
-      const double noise = spec_.conditions(i).noise();
+      const double deviation = spec_.conditions(i).noise();
+      if (deviation > 0 && !noise.defined()) noise = NoiseOf(images, batch->samples);
       const Score one =
-          Measure(noise > 0 ? WithNoise(images, batch->samples, noise) : images, *batch);
+          Measure(deviation > 0 ? images.add(noise, deviation).clamp_(0, 1) : images, *batch);
       Score& score = scores[static_cast<size_t>(i)];
       score.count += one.count;
       score.top1 += one.top1;
       score.top5 += one.top5;
       score.loss += one.loss;
+      host_.NoteActivity();
     }
   }
 }
 
-at::Tensor Evaluator::WithNoise(const at::Tensor& images, absl::Span<const int64_t> samples,
-                                double deviation) {
+at::Tensor Evaluator::NoiseOf(const at::Tensor& images, absl::Span<const int64_t> samples) {
   std::vector<at::Tensor> noise;
   for (int64_t sample : samples) {
     const auto known = noise_.find({sample, images.size(-1)});
@@ -107,7 +109,7 @@ at::Tensor Evaluator::WithNoise(const at::Tensor& images, absl::Span<const int64
     noise_.emplace(std::pair(sample, images.size(-1)), noise.back());
     noise_bytes_ += bytes;
   }
-  return images.add(at::stack(noise), deviation).clamp_(0, 1);
+  return at::stack(noise);
 }
 
 Evaluator::Score Evaluator::Measure(const at::Tensor& images, const Batch& batch) {

@@ -22,14 +22,15 @@ namespace cvtrain::trainer {
 
 // Measures the network on the validation split: every size of the recipe under every condition,
 // each process on its share of the pictures, decoded once per size. Noise is the same in every
-// evaluation, so what was drawn is kept, up to 64 MiB.
+// evaluation and under every condition, so it is drawn once for a batch, and what was drawn is
+// kept, up to 64 MiB.
 //
 // Lives as long as the attempt. Thread-compatible. Throws c10::Error.
 class Evaluator {
  public:
   // `spec` is resolved. All references must outlive this.
   Evaluator(const cvtrain::v1::Evaluation& spec, Learner& learner, ProcessGroup& group,
-            const TrainerHost& host);
+            TrainerHost& host);
 
   // Metrics by name, the same on all ranks; plan/recipe/evaluation_metrics.h says what they are
   // called. Top-k is in percent, loss in nats and without label smoothing.
@@ -47,16 +48,15 @@ class Evaluator {
                             std::vector<Score>& scores);
   static void Put(const std::string& prefix, const Score& score,
                   std::map<std::string, double>& metrics);
-  // Adds noise of `deviation` to each picture of the batch, and clips to 0..1.
-  at::Tensor WithNoise(const at::Tensor& images, absl::Span<const int64_t> samples,
-                       double deviation);
+  // Standard normal numbers for each value of the batch.
+  at::Tensor NoiseOf(const at::Tensor& images, absl::Span<const int64_t> samples);
   Score Measure(const at::Tensor& images, const Batch& batch);
   void SumOverRanks(std::vector<Score>& scores);
 
   const cvtrain::v1::Evaluation& spec_;
   Learner& learner_;
   ProcessGroup& group_;
-  const TrainerHost& host_;
+  TrainerHost& host_;
   // Standard normal numbers by (picture, side).
   std::map<std::pair<int64_t, int64_t>, at::Tensor> noise_;
   int64_t noise_bytes_ = 0;

@@ -11,9 +11,13 @@ namespace cvtrain::trainer {
 // `doing` names the work, for the message.
 //
 // RESOURCE_EXHAUSTED (OUT_OF_MEMORY)  the slot's memory limit, or the machine's, is reached
-// UNAVAILABLE (PEER_GONE)             a collective or the rendezvous store failed
+// UNAVAILABLE (PEER_GONE)             a collective or the rendezvous store failed, in a world of
+//                                     more than one
 // INTERNAL (INTERNAL)                 anything else
-absl::Status Guard(absl::string_view doing, absl::FunctionRef<absl::Status()> body);
+absl::Status Guard(absl::string_view doing, int world_size, absl::FunctionRef<absl::Status()> body);
+inline absl::Status Guard(absl::string_view doing, absl::FunctionRef<absl::Status()> body) {
+  return Guard(doing, 1, body);
+}
 
 }  // namespace cvtrain::trainer
 

@@ -32,6 +32,9 @@ class TrainerHost {
   virtual void ReportFact(session::v1::Fact fact) = 0;
   // Replaces what was reported before; `update_time` is filled in.
   virtual void ReportProgress(const cvtrain::v1::Progress& progress) = 0;
+  // Something was done that no report tells of, as a batch of an evaluation: the attempt does not
+  // hang. Points, facts and progress of another step say the same.
+  virtual void NoteActivity() = 0;
   virtual void Log(cvtrain::v1::LogLevel level, absl::string_view text) = 0;
 
   // What was asked of the attempt so far; never gets weaker.

@@ -50,8 +50,8 @@ at::Tensor PerChannel(const std::vector<double>& values) {
 }  // namespace
 
 absl::StatusOr<std::unique_ptr<Learner>> Learner::Create(const cvtrain::v1::Recipe& recipe,
-                                                         int32_t logical_ranks,
-                                                         ProcessGroup& group) {
+                                                         int32_t logical_ranks, ProcessGroup& group,
+                                                         Begin begin) {
   CVT_ASSIGN_OR_RETURN(plan::NetworkDescription description, plan::DescribeNetwork(recipe.model()));
   Options options = {
       .network = {.channels_last = recipe.model().resnet().depth() >= kDepthOfBottlenecks},
@@ -67,7 +67,7 @@ absl::StatusOr<std::unique_ptr<Learner>> Learner::Create(const cvtrain::v1::Reci
     options.std.assign(normalize.std().begin(), normalize.std().end());
   }
   auto learner = std::unique_ptr<Learner>(new Learner(options, std::move(description), group));
-  learner->network_.Initialize(recipe.seed());
+  if (begin == Begin::kDrawn) learner->network_.Initialize(recipe.seed());
   if (recipe.augmentation().has_range_augment()) {
     CVT_ASSIGN_OR_RETURN(learner->augmenter_,
                          RangeAugmenter::Create(recipe.augmentation().range_augment()));

@@ -30,11 +30,16 @@ namespace cvtrain::trainer {
 // nothing about epochs, rates or where pictures come from. Thread-compatible. Throws c10::Error.
 class Learner {
  public:
-  // `recipe` is resolved. `group` must outlive this. Draws the start from the recipe's seed.
+  enum class Begin {
+    kDrawn,     // from the recipe's seed
+    kRestored,  // by the caller, who fills all of States()
+  };
+
+  // `recipe` is resolved. `group` must outlive this.
   // INVALID_ARGUMENT (RECIPE_INVALID) if the recipe has no network, or one that does not exist.
   static absl::StatusOr<std::unique_ptr<Learner>> Create(const cvtrain::v1::Recipe& recipe,
-                                                         int32_t logical_ranks,
-                                                         ProcessGroup& group);
+                                                         int32_t logical_ranks, ProcessGroup& group,
+                                                         Begin begin = Begin::kDrawn);
 
   struct MicroBatchLoss {
     double task = 0;

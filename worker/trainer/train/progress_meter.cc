@@ -28,8 +28,8 @@ void ProgressMeter::AddOther(absl::Duration duration) {
 
 absl::Duration ProgressMeter::eta() const {
   const double done = axes_.flops - flops_start_;
-  if (done <= 0) return absl::InfiniteDuration();
-  return spent_ * (std::max(flops_total_ - axes_.flops, 0.0) / done);
+  if (done <= 0 || !flops_total_.has_value()) return absl::InfiniteDuration();
+  return spent_ * (std::max(*flops_total_ - axes_.flops, 0.0) / done);
 }
 
 }  // namespace cvtrain::trainer

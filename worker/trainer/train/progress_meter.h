@@ -2,6 +2,7 @@
 #define CVTRAIN_WORKER_TRAINER_TRAIN_PROGRESS_METER_H_
 
 #include <cstdint>
+#include <optional>
 
 #include "absl/time/time.h"
 #include "cvtrain/v1/experiment.pb.h"
@@ -20,9 +21,12 @@ class ProgressMeter {
     absl::Duration wall_time;
   };
 
-  // `start`: at the attempt's first step. `flops_total`: of the whole trial, as planned.
-  ProgressMeter(const Axes& start, double flops_total)
-      : flops_start_(start.flops), flops_total_(flops_total), axes_(start) {}
+  // `start`: at the attempt's first step.
+  explicit ProgressMeter(const Axes& start) : flops_start_(start.flops), axes_(start) {}
+
+  // FLOPs of the whole trial, as planned.
+  void SetTotal(double flops) { flops_total_ = flops; }
+  bool has_total() const { return flops_total_.has_value(); }
 
   // One more step of all ranks, which took `duration`, evaluations and checkpoints not included.
   void AddStep(int64_t samples, double flops, absl::Duration duration);
@@ -32,12 +36,12 @@ class ProgressMeter {
   const Axes& axes() const { return axes_; }
   // Over about the last two seconds of steps; 0 before the first.
   double images_per_second() const { return images_per_second_; }
-  // Infinite before the first step.
+  // Infinite before the first step, or without a total.
   absl::Duration eta() const;
 
  private:
   const double flops_start_;
-  const double flops_total_;
+  std::optional<double> flops_total_;
   Axes axes_;
   double images_per_second_ = 0;
   absl::Duration spent_;  // in this attempt

@@ -53,7 +53,7 @@ absl::Status SyntheticLoop::Prepare(const UniqueFd& checkpoint) {
                                                       ExpectationOf(start_), states));
     step_ = manifest.step();
     wall_time_ = absl::Seconds(manifest.wall_time_seconds());
-    saved_step_ = step_;
+    saves_.BeginAt(step_);
   }
   start_step_ = step_;
   if (reports_) {
@@ -80,6 +80,7 @@ absl::Status SyntheticLoop::Train() {
       }
       return Cancelled(Reason::kStopping, absl::StrCat("stopped after step ", step_));
     }
+    if (snapshotter_ != nullptr) saves_.NoteLosses(*snapshotter_, step_);
     if (CheckpointIsDue()) CVT_RETURN_IF_ERROR(Save(Snapshotter::WhenBusy::kSkip));
   }
   ReportStage();
@@ -128,13 +129,15 @@ int32_t SyntheticLoop::EpochsDone() const { return static_cast<int32_t>(step_ / 
 
 bool SyntheticLoop::CheckpointIsDue() const {
   const cvtrain::v1::CheckpointInterval& every = start_.recipe().checkpoint().every();
-  if (save_overdue_) return true;
+  if (saves_.IsOverdue(step_)) return true;
   if (every.steps() > 0) return step_ % every.steps() == 0;
   return step_ % epoch_steps_ == 0 && EpochsDone() % std::max(every.epochs(), 1) == 0;
 }
 
 absl::Status SyntheticLoop::Save(Snapshotter::WhenBusy when_busy) {
-  if (snapshotter_ == nullptr || saved_step_ == step_) return absl::OkStatus();
+  if (snapshotter_ == nullptr) return absl::OkStatus();
+  saves_.NoteLosses(*snapshotter_, step_);
+  if (saves_.HasSaved(step_)) return absl::OkStatus();
   storage::v1::CheckpointManifest manifest = ManifestOf(start_);
   manifest.set_step(step_);
   manifest.set_epoch(EpochsDone());
@@ -143,8 +146,7 @@ absl::Status SyntheticLoop::Save(Snapshotter::WhenBusy when_busy) {
   CVT_ASSIGN_OR_RETURN(const bool saved, snapshotter_->Save(manifest, when_busy, [this] {
     return services_.host.stop_request().mode == StopRequest::Mode::kNow;
   }));
-  save_overdue_ = !saved;
-  if (saved) saved_step_ = step_;
+  saves_.Note(step_, saved);
   return absl::OkStatus();
 }
 

@@ -12,6 +12,7 @@
 #include "cvtrain/trainer/v1/trainer.pb.h"
 #include "worker/trainer/snapshot/snapshotter.h"
 #include "worker/trainer/train/attempt.h"
+#include "worker/trainer/train/save_record.h"
 
 namespace cvtrain::trainer {
 
@@ -57,8 +58,7 @@ class SyntheticLoop {
   std::unique_ptr<Snapshotter> snapshotter_;  // rank 0 only
   int64_t step_ = 0;                          // steps done
   int64_t start_step_ = 0;
-  int64_t saved_step_ = -1;
-  bool save_overdue_ = false;
+  SaveRecord saves_;
   absl::Duration wall_time_;
   cvtrain::v1::Cause stopped_with_ = cvtrain::v1::CAUSE_UNSPECIFIED;
 };

@@ -18,6 +18,15 @@
 namespace cvtrain::trainer {
 namespace {
 
+// Names of states in checkpoints: positions of pictures; stage, steps, images, nanoseconds.
+constexpr char kBadPicturesState[] = "bad_pictures";
+constexpr char kStageState[] = "stage";
+// What fits into the room that a manifest has for such things.
+constexpr size_t kBadPicturesMax = 1'000;
+
+// How often who waits for data looks for a stop request.
+constexpr absl::Duration kStopPollInterval = absl::Milliseconds(100);
+
 // Pictures of a split; 0 if the data set has no such split.
 int64_t ImagesOf(const cvtrain::v1::DatasetVersion& dataset, const std::string& split) {
   for (const cvtrain::v1::Split& one : dataset.splits()) {
@@ -47,8 +56,9 @@ TrainingLoop::TrainingLoop(const v1::Start& start, const AttemptServices& servic
 TrainingLoop::~TrainingLoop() = default;
 
 absl::Status TrainingLoop::Run(const UniqueFd& checkpoint) {
-  CVT_RETURN_IF_ERROR(Guard("preparing the attempt", [&] { return Prepare(checkpoint); }));
-  return Guard("training", [&] { return Train(); });
+  CVT_RETURN_IF_ERROR(
+      Guard("preparing the attempt", start_.world_size(), [&] { return Prepare(checkpoint); }));
+  return Guard("training", start_.world_size(), [&] { return Train(); });
 }
 
 absl::Status TrainingLoop::Prepare(const UniqueFd& checkpoint) {
@@ -79,7 +89,9 @@ absl::Status TrainingLoop::Prepare(const UniqueFd& checkpoint) {
   ProcessGroup::Options group = {.rank = start_.rank(), .world_size = start_.world_size()};
   if (!start_.collective_address().empty()) group.address = start_.collective_address();
   group_ = ProcessGroup::Create(group, services_.store);
-  CVT_ASSIGN_OR_RETURN(learner_, Learner::Create(recipe_, start_.logical_ranks(), *group_));
+  CVT_ASSIGN_OR_RETURN(learner_, Learner::Create(recipe_, start_.logical_ranks(), *group_,
+                                                 start_.has_resume() ? Learner::Begin::kRestored
+                                                                     : Learner::Begin::kDrawn));
 
   evaluator_.emplace(recipe_.evaluation(), *learner_, *group_, services_.host);
   const std::vector<SnapshotTensor> states = learner_->States();
@@ -93,36 +105,38 @@ absl::Status TrainingLoop::Prepare(const UniqueFd& checkpoint) {
     axes = {.samples = manifest.samples(),
             .flops = manifest.flops(),
             .wall_time = absl::Seconds(manifest.wall_time_seconds())};
-    saved_step_ = step_;
+    saves_.BeginAt(step_);
+    RestoreStates(manifest);
   }
   if (reports_) {
     CVT_ASSIGN_OR_RETURN(snapshotter_, Snapshotter::Create(states, services_.checkpoints));
   }
-  CVT_ASSIGN_OR_RETURN(const auto stages,
-                       plan::ForecastStages(*plan_, learner_->network().description()));
-  double flops_total = 0;
-  for (const cvtrain::v1::PlannedStage& stage : stages) flops_total += stage.flops();
-  meter_.emplace(axes, flops_total);
+  meter_.emplace(axes);
   return absl::OkStatus();
 }
 
+// Without them a resumed attempt would allow as many bad pictures again, and its measurement of a
+// stage would be of the rest of it only.
+void TrainingLoop::RestoreStates(const storage::v1::CheckpointManifest& manifest) {
+  source_->NoteBadSamples(NumbersOf(manifest, kBadPicturesState));
+  const std::vector<int64_t> stage = NumbersOf(manifest, kStageState);
+  if (stage.size() != 4) return;
+  stage_ = {.stage = static_cast<int32_t>(stage[0]),
+            .steps = stage[1],
+            .images = stage[2],
+            .duration = absl::Nanoseconds(stage[3])};
+}
+
 absl::Status TrainingLoop::Train() {
-  if (reports_) {
-    session::v1::Fact fact;
-    fact.mutable_started()->set_start_step(step_);
-    services_.host.ReportFact(std::move(fact));
-    LogStart();
-  }
   while (step_ < plan_->step_total()) {
     CVT_RETURN_IF_ERROR(Step());
     if (EndsEpoch()) CVT_RETURN_IF_ERROR(FinishEpoch());
     if (stopped_with_ != cvtrain::v1::CAUSE_UNSPECIFIED && step_ < plan_->step_total()) {
-      ReportStage();
-      CVT_RETURN_IF_ERROR(Save(Snapshotter::WhenBusy::kWait));
-      return Cancelled(Reason::kStopping, absl::StrCat("stopped after step ", step_));
+      return StopHere();
     }
     CVT_RETURN_IF_ERROR(SaveIfDue());
   }
+  ReportStarted();  // an attempt that goes on from the last step has none
   return Save(Snapshotter::WhenBusy::kWait);
 }
 
@@ -143,7 +157,11 @@ absl::Status TrainingLoop::Step() {
   if (!epoch_.has_value() || epoch_->number != position.epoch) EnterEpoch(position.epoch);
   const plan::PlannedStep& planned = epoch_->steps[static_cast<size_t>(position.step_in_epoch)];
 
+  const absl::Duration stall_before = source_->training_stall();
+  CVT_RETURN_IF_ERROR(WaitForData());
+  ReportStarted();
   CVT_ASSIGN_OR_RETURN(StepSums sums, AccumulateStep(position));
+  sums.stall_seconds = absl::ToDoubleSeconds(source_->training_stall() - stall_before);
   learner_->FinishStep(rates_->At(position.epoch, step_));
   stopped_with_ = AgreeOnStep(*group_, services_.host.stop_request(), sums);
   digest_.Fold(*plan_, epoch_->order, position, planned);
@@ -163,8 +181,29 @@ absl::Status TrainingLoop::Step() {
   return absl::OkStatus();
 }
 
+// Data may be long in coming, and nobody who wants a checkpoint should wait for it. Ranks that
+// have peers cannot stop before a step that others may be in already.
+absl::Status TrainingLoop::WaitForData() {
+  while (!source_->WaitForTraining(kStopPollInterval)) {
+    const StopRequest request = services_.host.stop_request();
+    if (request.mode == StopRequest::Mode::kNow ||
+        (request.mode == StopRequest::Mode::kCheckpoint && start_.world_size() == 1)) {
+      stopped_with_ = request.cause;
+      if (request.mode == StopRequest::Mode::kCheckpoint && step_ > 0) return StopHere();
+      return Cancelled(Reason::kStopping, absl::StrCat("stopped at step ", step_));
+    }
+  }
+  return absl::OkStatus();
+}
+
+// Between two steps.
+absl::Status TrainingLoop::StopHere() {
+  ReportStage();
+  CVT_RETURN_IF_ERROR(Save(Snapshotter::WhenBusy::kWait));
+  return Cancelled(Reason::kStopping, absl::StrCat("stopped after step ", step_));
+}
+
 absl::StatusOr<StepSums> TrainingLoop::AccumulateStep(const plan::StepPosition& position) {
-  const absl::Duration stall_before = source_->training_stall();
   const int64_t replaced_before = source_->replaced_samples();
   const double weight = 1.0 / start_.logical_ranks();
   StepSums sums;
@@ -184,7 +223,6 @@ absl::StatusOr<StepSums> TrainingLoop::AccumulateStep(const plan::StepPosition& 
     mse.insert(mse.end(), loss.mse.begin(), loss.mse.end());
   }
   sums.mse_median = Median(std::move(mse));
-  sums.stall_seconds = absl::ToDoubleSeconds(source_->training_stall() - stall_before);
   sums.replaced_samples = static_cast<double>(source_->replaced_samples() - replaced_before);
   return sums;
 }
@@ -195,7 +233,10 @@ absl::Status TrainingLoop::FinishEpoch() {
   if (EvaluationIsDue(epochs_done)) CVT_RETURN_IF_ERROR(Evaluate());
   ReportRanges();
   LogEpoch();
-  if (epochs_done == plan_->curriculum().StageOf(epoch_->number).to_epoch) ReportStage();
+  if (epochs_done == plan_->curriculum().StageOf(epoch_->number).to_epoch) {
+    ReportStage();
+    stage_ = StageTotals();
+  }
   return absl::OkStatus();
 }
 
@@ -228,13 +269,16 @@ absl::Status TrainingLoop::SaveIfDue() {
   const bool due = every.steps() > 0
                        ? step_ % every.steps() == 0
                        : EndsEpoch() && epochs_done % std::max(every.epochs(), 1) == 0;
-  // One that found no buffer is made up for as soon as there is one, from newer state.
-  if (!due && !save_overdue_) return absl::OkStatus();
+  // One that found no buffer, or was lost, is made up for from newer state.
+  if (snapshotter_ != nullptr) saves_.NoteLosses(*snapshotter_, step_);
+  if (!due && !saves_.IsOverdue(step_)) return absl::OkStatus();
   return Save(Snapshotter::WhenBusy::kSkip);
 }
 
 absl::Status TrainingLoop::Save(Snapshotter::WhenBusy when_busy) {
-  if (snapshotter_ == nullptr || saved_step_ == step_) return absl::OkStatus();
+  if (snapshotter_ == nullptr) return absl::OkStatus();
+  saves_.NoteLosses(*snapshotter_, step_);
+  if (saves_.HasSaved(step_)) return absl::OkStatus();
   const absl::Duration begin = services_.clock.SteadyNow();
   const plan::StepPosition position = plan_->PositionOf(step_);
   storage::v1::CheckpointManifest manifest = ManifestOf(start_);
@@ -246,11 +290,16 @@ absl::Status TrainingLoop::Save(Snapshotter::WhenBusy when_busy) {
   manifest.set_flops(meter_->axes().flops);
   manifest.set_wall_time_seconds(absl::ToDoubleSeconds(meter_->axes().wall_time));
   manifest.set_sample_digest(digest_.Hex());
+  std::vector<int64_t> bad = source_->bad_samples();
+  bad.resize(std::min(bad.size(), kBadPicturesMax));
+  PutNumbers(kBadPicturesState, bad, manifest);
+  PutNumbers(kStageState,
+             {stage_.stage, stage_.steps, stage_.images, absl::ToInt64Nanoseconds(stage_.duration)},
+             manifest);
   CVT_ASSIGN_OR_RETURN(const bool saved, snapshotter_->Save(manifest, when_busy, [this] {
     return services_.host.stop_request().mode == StopRequest::Mode::kNow;
   }));
-  save_overdue_ = !saved;
-  if (saved) saved_step_ = step_;
+  saves_.Note(step_, saved);
   meter_->AddOther(services_.clock.SteadyNow() - begin);
   return absl::OkStatus();
 }

@@ -12,6 +12,7 @@
 #include "absl/status/statusor.h"
 #include "absl/time/time.h"
 #include "common/unique_fd.h"
+#include "cvtrain/storage/v1/checkpoint.pb.h"
 #include "cvtrain/trainer/v1/trainer.pb.h"
 #include "plan/curriculum/learning_rate.h"
 #include "plan/curriculum/psnr_target.h"
@@ -24,6 +25,7 @@
 #include "worker/trainer/train/evaluator.h"
 #include "worker/trainer/train/learner.h"
 #include "worker/trainer/train/progress_meter.h"
+#include "worker/trainer/train/save_record.h"
 #include "worker/trainer/train/step_agreement.h"
 
 namespace cvtrain::trainer {
@@ -31,12 +33,15 @@ namespace cvtrain::trainer {
 // One rank of an attempt at a classification trial:
 //
 //   restore or draw the start
+//   with the first batch: rank 0 says that the attempt has started
 //   for each step: its batches, forward and backward of each logical rank, the update;
 //                  the ranks agree whether to go on; rank 0 reports
 //     at the end of an epoch   evaluation where it is due, then the learned ranges
 //     at the end of a stage    what it took (a fact)
 //     where the policy says    a checkpoint, by rank 0; never waits for a buffer
-//     when a stop was asked    a checkpoint, then the end
+//     when a stop was asked    a checkpoint, then the end; a rank that is alone does not wait for
+//                              data before it
+//     after one was lost       another one
 //   after the last step: a checkpoint, which waits for a buffer
 //
 // Evaluations come before the checkpoint of the same step, so a trial that goes on from it has
@@ -69,17 +74,21 @@ class TrainingLoop {
     plan::SampleOrder order;
     double target_mse = 0;
   };
-  // What StageMeasured counts.
+  // What StageMeasured counts, over all attempts.
   struct StageTotals {
+    int32_t stage = 0;
     int64_t steps = 0;
     int64_t images = 0;
     absl::Duration duration;
   };
 
   absl::Status Prepare(const UniqueFd& checkpoint);
+  void RestoreStates(const storage::v1::CheckpointManifest& manifest);
   absl::Status Train();
   void EnterEpoch(int32_t number);
   absl::Status Step();
+  absl::Status WaitForData();
+  absl::Status StopHere();
   absl::StatusOr<StepSums> AccumulateStep(const plan::StepPosition& position);
   absl::Status FinishEpoch();
   absl::Status Evaluate();
@@ -91,6 +100,7 @@ class TrainingLoop {
   bool EvaluationIsDue(int32_t epochs_done) const;
   int64_t ImagesOfStep(const plan::Scale& scale) const;  // all ranks
 
+  void ReportStarted();
   void ReportStep(const plan::StepPosition& position, const plan::PlannedStep& planned,
                   const StepSums& sums, absl::Duration duration);
   void ReportProgress(const plan::Scale& scale);
@@ -123,8 +133,8 @@ class TrainingLoop {
   std::optional<Epoch> epoch_;
   StageTotals stage_;
   std::map<plan::Scale, double> image_flops_;  // a training step's, per image; filled as needed
-  int64_t saved_step_ = -1;
-  bool save_overdue_ = false;  // both buffers were taken when it was due
+  SaveRecord saves_;
+  bool started_ = false;  // rank 0 has said so
   double last_loss_ = 0;
   std::string last_scores_;  // of the last evaluation, for the log
   cvtrain::v1::Cause stopped_with_ = cvtrain::v1::CAUSE_UNSPECIFIED;

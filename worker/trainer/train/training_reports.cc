@@ -9,6 +9,7 @@
 
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_format.h"
+#include "plan/curriculum/forecast.h"
 #include "plan/network/parameters.h"
 #include "worker/trainer/train/proto_time.h"
 #include "worker/trainer/train/training_loop.h"
@@ -23,6 +24,15 @@ int64_t PeakResidentBytes() {
   return int64_t{usage.ru_maxrss} * 1024;
 }
 
+// Of the whole trial, as planned; 0 if that cannot be said.
+double TotalFlops(const plan::TrialPlan& plan, const plan::NetworkDescription& network) {
+  double flops = 0;
+  const auto stages = plan::ForecastStages(plan, network);
+  if (!stages.ok()) return 0;
+  for (const cvtrain::v1::PlannedStage& stage : *stages) flops += stage.flops();
+  return flops;
+}
+
 }  // namespace
 
 // Points carry the number of the step that they tell about, counting from 0, so those of an
@@ -35,11 +45,20 @@ int64_t TrainingLoop::ImagesOfStep(const plan::Scale& scale) const {
   return int64_t{scale.batch_size} * start_.logical_ranks();
 }
 
+void TrainingLoop::ReportStarted() {
+  if (!reports_ || std::exchange(started_, true)) return;
+  session::v1::Fact fact;
+  fact.mutable_started()->set_start_step(step_);
+  services_.host.ReportFact(std::move(fact));
+  LogStart();
+}
+
 void TrainingLoop::ReportStep(const plan::StepPosition& position, const plan::PlannedStep& planned,
                               const StepSums& sums, absl::Duration duration) {
   const plan::Scale& scale = planned.scale;
   const int64_t images = ImagesOfStep(scale);
   meter_->AddStep(images, FlopsOf(scale), duration);
+  stage_.stage = plan_->curriculum().StageOf(position.epoch).index;
   ++stage_.steps;
   stage_.images += images;
   stage_.duration += duration;
@@ -85,6 +104,8 @@ void TrainingLoop::ReportProgress(const plan::Scale& scale) {
   progress.set_images_per_second(meter_->images_per_second());
   progress.set_loss(last_loss_);
   progress.set_flops(meter_->axes().flops);
+  // Not before the first step: it takes a while for a long curriculum.
+  if (!meter_->has_total()) meter_->SetTotal(TotalFlops(*plan_, learner_->network().description()));
   *progress.mutable_eta() = ToProto(meter_->eta());
   services_.host.ReportProgress(progress);
 }
@@ -137,14 +158,13 @@ void TrainingLoop::ReportRanges() {
 }
 
 void TrainingLoop::ReportStage() {
-  const StageTotals totals = std::exchange(stage_, StageTotals());
-  if (!reports_ || totals.steps == 0) return;
+  if (!reports_ || stage_.steps == 0) return;
   session::v1::Fact fact;
   session::v1::StageMeasured& stage = *fact.mutable_stage();
-  stage.set_stage(plan_->curriculum().StageOf(epoch_->number).index);
-  stage.set_steps(totals.steps);
-  *stage.mutable_duration() = ToProto(totals.duration);
-  stage.set_images(totals.images);
+  stage.set_stage(stage_.stage);
+  stage.set_steps(stage_.steps);
+  *stage.mutable_duration() = ToProto(stage_.duration);
+  stage.set_images(stage_.images);
   stage.set_peak_memory_bytes(PeakResidentBytes());
   services_.host.ReportFact(std::move(fact));
 }

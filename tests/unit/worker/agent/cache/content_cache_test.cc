@@ -9,6 +9,7 @@
 #include <thread>
 #include <vector>
 
+#include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
 #include "absl/synchronization/notification.h"
 #include "common/errors.h"
@@ -238,11 +239,61 @@ TEST_F(ContentCacheTest, TakesWhatIsInMemory) {
   EXPECT_EQ(source.calls, 0);
 }
 
-TEST_F(ContentCacheTest, DoesNotBelieveWhatWasPut) {
+TEST_F(ContentCacheTest, ReadsWhatWasPutOnce) {
+  Source source = {.content = std::string(95, 'a')};
+  ASSERT_THAT(cache_->Put(source.key().digest, source.content), IsOk());
+  const auto reads = [&] {
+    const std::vector<std::string> trace = files_.Trace();
+    return std::count_if(trace.begin(), trace.end(),
+                         [](const std::string& one) { return absl::StartsWith(one, "Read "); });
+  };
+  const auto before = reads();
+  ASSERT_THAT(Get(source), IsOk());
+  EXPECT_EQ(reads(), before);  // its digest was computed from the same bytes
+}
+
+TEST_F(ContentCacheTest, DoesNotBelieveWhatAnEarlierProcessPut) {
   Source source = {.content = std::string(95, 'a')};
   ASSERT_THAT(cache_->Put(source.key().digest, std::string(95, 'b')), IsOk());
+  Reopen();
   EXPECT_EQ(ReadAll(*Get(source)), source.content);
   EXPECT_EQ(source.calls, 1);
+}
+
+// A file that rots keeps its size and time: only reading it shows that.
+TEST_F(ContentCacheTest, RemovesWhatHasRottedWhenItIsVerified) {
+  Source good = {.content = std::string(95, 'a')};
+  Source rotten = {.content = std::string(95, 'b')};
+  ASSERT_THAT(cache_->Put(good.key().digest, good.content), IsOk());
+  ASSERT_THAT(cache_->Put(rotten.key().digest, std::string(95, 'x')), IsOk());
+  ASSERT_NE(ReadAll(*Get(rotten)), rotten.content);
+  EXPECT_TRUE(cache_->Verify(good.key()));
+  EXPECT_FALSE(cache_->Verify(rotten.key()));
+  EXPECT_EQ(ReadAll(*Get(rotten)), rotten.content);
+  EXPECT_EQ(rotten.calls, 1);
+  EXPECT_FALSE(cache_->Verify({.digest = Sha256Hex("absent"), .size_bytes = 6}));
+}
+
+TEST_F(ContentCacheTest, SaysWhatIsHereWithoutADownload) {
+  Source source = {.content = std::string(95, 'a')};
+  CVT_ASSERT_OK_AND_ASSIGN(const auto absent, cache_->GetIfHere(source.key()));
+  EXPECT_FALSE(absent.has_value());
+  ASSERT_THAT(Get(source), IsOk());
+  CVT_ASSERT_OK_AND_ASSIGN(const auto here, cache_->GetIfHere(source.key()));
+  ASSERT_TRUE(here.has_value());
+  EXPECT_EQ(ReadAll(*here), source.content);
+  EXPECT_EQ(source.calls, 1);
+}
+
+TEST_F(ContentCacheTest, MakesRoomForOthersButNotOfWhatIsInUse) {
+  Source a = {.content = std::string(100, 'a')};
+  Source b = {.content = std::string(100, 'b')};
+  const auto in_use = Get(a);
+  ASSERT_THAT(in_use, IsOk());
+  ASSERT_THAT(Get(b), IsOk());
+  EXPECT_EQ(cache_->EvictUnused(), 100u);
+  EXPECT_TRUE(cache_->Contains(a.key().digest));
+  EXPECT_FALSE(cache_->Contains(b.key().digest));
 }
 
 TEST_F(ContentCacheTest, TwoCallersShareOneDownload) {

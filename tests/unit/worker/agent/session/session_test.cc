@@ -267,6 +267,22 @@ TEST_F(SessionTest, ReportsTheEndWhenTheLastRankHasEnded) {
   EXPECT_EQ(facts[0].fact.ended().end_step(), 100);
 }
 
+TEST_F(SessionTest, TheEndTellsFlopsAndWhatWasDamaged) {
+  Connect();
+  Assign(MakeAssign(2));
+  trainer::v1::Report report;
+  report.mutable_progress()->set_flops(1.5e12);
+  Step(RankReported{.key = Key(), .rank = 0, .report = report});
+  Step(RankEnded{.key = Key(),
+                 .rank = 1,
+                 .cause = v1::CAUSE_INTERNAL,
+                 .damaged_checkpoint = "checkpoints/uuid"});
+  const auto facts = Of<SpoolFact>(End(0, v1::CAUSE_INTERNAL));
+  ASSERT_THAT(facts, SizeIs(1));
+  EXPECT_EQ(facts[0].fact.ended().flops(), 1.5e12);
+  EXPECT_EQ(facts[0].fact.ended().damaged_checkpoint(), "checkpoints/uuid");
+}
+
 TEST_F(SessionTest, KillsTheOtherRanksWhenOneEndsBadly) {
   Connect();
   Assign(MakeAssign(2));

@@ -6,6 +6,7 @@
 #include <string>
 #include <vector>
 
+#include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
 #include "common/faulty_file_system.h"
 #include "common/memory_file_system.h"
@@ -59,6 +60,42 @@ TEST_F(RecordQueueTest, SendsInOrderInDenseBatches) {
   batch = queue.Next("s", 16);
   EXPECT_EQ((*batch)->sequence, 2);
   EXPECT_THAT((*batch)->payloads, ElementsAre("record 2", "record 3"));
+}
+
+TEST_F(RecordQueueTest, KnowsWhatHasArrived) {
+  RecordQueue queue = Make();
+  EXPECT_EQ(queue.first_pending(), queue.next_number());
+  ASSERT_THAT(queue.Append("a"), IsOk());
+  const uint64_t mark = queue.next_number();
+  ASSERT_THAT(queue.Append("b"), IsOk());
+  EXPECT_LT(queue.first_pending(), mark);
+  ASSERT_THAT(queue.Next("s", 1), IsOk());  // "a" alone
+  EXPECT_LT(queue.first_pending(), mark);
+  queue.Ack();
+  EXPECT_GE(queue.first_pending(), mark);
+  // What was given up is not waited for either.
+  const uint64_t later = queue.next_number();
+  ASSERT_THAT(queue.Append("c"), IsOk());
+  while (queue.DropOldest().records > 0) {
+  }
+  EXPECT_GE(queue.first_pending(), later);
+}
+
+TEST_F(RecordQueueTest, NumbersABatchInMemoryIfTheDiskIsFull) {
+  RecordQueue queue = Make();
+  ASSERT_THAT(queue.Append("a"), IsOk());
+  files_.FailMatching(
+      [](absl::string_view operation) { return absl::StartsWith(operation, "Append"); },
+      FaultyFileSystem::Fault::kDiskFull);
+  EXPECT_FALSE(queue.Next("s", 100).ok());
+  const auto batch = queue.Next("s", 100, /*unstored=*/true);
+  ASSERT_THAT(batch, IsOk());
+  EXPECT_EQ((*batch)->sequence, 1);
+  EXPECT_THAT((*batch)->payloads, ElementsAre("a"));
+  queue.Ack();
+  files_.ClearFaults();
+  ASSERT_THAT(queue.Append("b"), IsOk());
+  EXPECT_EQ((*queue.Next("s", 100))->sequence, 2);
 }
 
 TEST_F(RecordQueueTest, RepeatsABatchUntilItIsAcknowledged) {

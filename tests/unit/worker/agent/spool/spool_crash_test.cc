@@ -92,6 +92,7 @@ class SpoolCrashTest : public ::testing::TestWithParam<InMemoryFileSystem::Unsyn
       series.add_steps(step);
       series.add_values(1);
       spool.AppendSeries(kKey, {series});
+      if (files_.operations() < power_off_at_) appended_ = step;
       if (step % 4 == 0) {
         session::v1::Fact fact;
         fact.mutable_started()->set_start_step(step);
@@ -124,6 +125,8 @@ class SpoolCrashTest : public ::testing::TestWithParam<InMemoryFileSystem::Unsyn
   SeededRandom random_{1};
   Receiver receiver_;
   int answers_ = 0;
+  uint64_t power_off_at_ = ~uint64_t{0};
+  int appended_ = 0;  // the last point that was appended before it
 };
 
 TEST_P(SpoolCrashTest, LosesNothingAcknowledgedAndDoublesNothing) {
@@ -146,10 +149,13 @@ TEST_P(SpoolCrashTest, LosesNothingAcknowledgedAndDoublesNothing) {
     answers_ = 0;
     ASSERT_THAT(memory_.RemoveAll(kDirectory), IsOk());
     ASSERT_THAT(memory_.SyncDir("/state"), IsOk());
-    files_.PowerOffAt(files_.operations() + crash);
+    appended_ = 0;
+    power_off_at_ = files_.operations() + crash;
+    files_.PowerOffAt(power_off_at_);
     if (const auto spool = Open()) Work(*spool);
     files_.Crash(GetParam());
     const size_t acknowledged = receiver_.steps.size();
+    power_off_at_ = ~uint64_t{0};
 
     const auto spool = Open();
     ASSERT_NE(spool, nullptr);
@@ -160,6 +166,10 @@ TEST_P(SpoolCrashTest, LosesNothingAcknowledgedAndDoublesNothing) {
       Check();
     }
     EXPECT_GE(receiver_.steps.size(), acknowledged);
+    // A disk that kept everything has kept every point.
+    if (GetParam() == InMemoryFileSystem::Unsynced::kKeep) {
+      EXPECT_GE(receiver_.steps.size(), static_cast<size_t>(appended_));
+    }
     EXPECT_EQ(Open()->Attempts().size(), 0u);
   }
   EXPECT_GT(found, 30) << "crashes left too little to prove anything";

@@ -6,6 +6,7 @@
 #include <string>
 #include <vector>
 
+#include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
 #include "common/faulty_file_system.h"
 #include "common/memory_file_system.h"
@@ -245,20 +246,60 @@ TEST_F(SpoolTest, LogsGiveWayBeforeMetricsAndFactsNever) {
   EXPECT_EQ(spool->NextMetrics(Key())->series(0).steps(0), 0);
 }
 
-TEST_F(SpoolTest, AFullDiskLosesMetricsButNoFacts) {
+TEST_F(SpoolTest, ABrokenDiskLosesMetricsButNoFacts) {
   const auto spool = Open();
   spool->AppendFact(Key(), Started());
-  files_.FailMatching([](absl::string_view) { return true; }, FaultyFileSystem::Fault::kDiskFull);
+  files_.FailMatching([](absl::string_view) { return true; },
+                      FaultyFileSystem::Fault::kDeviceError);
   spool->AppendSeries(Key(), {Loss({1})});
   spool->AppendFact(Key(), Ended());
   EXPECT_EQ(telemetry_.Value("cvtrain_worker_spool_dropped_total{kind=metrics}"), 1);
   // What is only in memory is not sent ...
   EXPECT_EQ(spool->NextFacts(Key(), true)->facts_size(), 1);
   files_.ClearFaults();
-  // ... until there is room again.
+  // ... until it can be written again.
   EXPECT_EQ(spool->NextFacts(Key(), true)->facts_size(), 2);
   spool->AppendSeries(Key(), {Loss({2})});
   EXPECT_EQ(spool->NextMetrics(Key())->series(0).steps(0), 2);
+}
+
+TEST_F(SpoolTest, AFullDiskHoldsNoAttempt) {
+  const auto spool = Open();
+  spool->AppendFact(Key(), Started());
+  spool->AppendSeries(Key(), {Loss({1})});
+  // It can still be read.
+  files_.FailMatching(
+      [](absl::string_view operation) {
+        return absl::StartsWith(operation, "Append") || absl::StartsWith(operation, "NewWritable");
+      },
+      FaultyFileSystem::Fault::kDiskFull);
+  spool->AppendFact(Key(), Ended());
+  // What had been stored is sent, and facts that could not be as well.
+  ASSERT_TRUE(spool->NextMetrics(Key()).has_value());
+  EXPECT_EQ(spool->NextMetrics(Key())->sequence(), 1);
+  spool->AckMetrics(Key());
+  spool->AckFacts(Key(), 1);
+  EXPECT_TRUE(spool->OnlyEndWaits(Key()));
+  const auto end = spool->NextFacts(Key(), true);
+  ASSERT_TRUE(end.has_value());
+  EXPECT_TRUE(end->facts(0).has_ended());
+  EXPECT_TRUE(log_.Contains("the disk is full"));
+}
+
+TEST_F(SpoolTest, AsksForRoomBeforeItSendsWhatIsNotStored) {
+  const auto spool = Open();
+  spool->AppendFact(Key(), Started());
+  files_.FailMatching([](absl::string_view) { return true; }, FaultyFileSystem::Fault::kDiskFull);
+  int asked = 0;
+  spool->SetMakeRoom([&]() -> uint64_t {
+    ++asked;
+    files_.ClearFaults();
+    return 1000;
+  });
+  spool->AppendFact(Key(), Ended());
+  EXPECT_EQ(asked, 1);
+  EXPECT_FALSE(log_.Contains("the disk is full"));
+  EXPECT_TRUE(Open()->Attempts()[0].ended);  // it is on the disk
 }
 
 TEST_F(SpoolTest, LeavesAloneWhatIsNotItsOwn) {

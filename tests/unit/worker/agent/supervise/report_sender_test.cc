@@ -13,61 +13,19 @@
 #include "tests/support/fake_random.h"
 #include "tests/support/log_capture.h"
 #include "tests/support/status_matchers.h"
+#include "tests/unit/worker/agent/supervise/fake_client.h"
 
 namespace cvtrain::worker {
 namespace {
 
 using ::testing::ElementsAre;
+using ::testing::HasSubstr;
 using ::testing::IsEmpty;
 using ::testing::SizeIs;
 
 AttemptKey Key(int64_t attempt = 1) {
   return {.attempt = AttemptName(TrialName(ExperimentName(1), 2), attempt), .generation = 7};
 }
-
-// Keeps calls until the test answers them.
-class FakeClient : public CoordinatorClient {
- public:
-  template <typename Request, typename Response>
-  struct Call {
-    Request request;
-    Callback<Response> done;
-  };
-
-  void ReportFacts(session::v1::ReportFactsRequest request,
-                   Callback<session::v1::ReportFactsResponse> done) override {
-    facts.push_back({std::move(request), std::move(done)});
-  }
-  void ReportMetrics(session::v1::ReportMetricsRequest request,
-                     Callback<session::v1::ReportMetricsResponse> done) override {
-    metrics.push_back({std::move(request), std::move(done)});
-  }
-  void ReportLogs(session::v1::ReportLogsRequest request,
-                  Callback<session::v1::ReportLogsResponse> done) override {
-    logs.push_back({std::move(request), std::move(done)});
-  }
-  void OpenStream(StreamListener&) override {}
-  void SendOnStream(session::v1::ConnectRequest) override {}
-  void CloseStream() override {}
-  void AccessStore(session::v1::AccessStoreRequest,
-                   Callback<session::v1::AccessStoreResponse>) override {}
-  absl::Status UploadCheckpoint(const session::v1::UploadCheckpointHeader&, const Source&,
-                                const StopToken&) override {
-    return absl::OkStatus();
-  }
-  absl::Status DownloadCheckpoint(const std::string&, uint64_t, const Sink&,
-                                  const StopToken&) override {
-    return absl::OkStatus();
-  }
-  absl::Status FetchShard(const std::string&, uint64_t, const Sink&, const StopToken&) override {
-    return absl::OkStatus();
-  }
-  void Shutdown() override {}
-
-  std::vector<Call<session::v1::ReportFactsRequest, session::v1::ReportFactsResponse>> facts;
-  std::vector<Call<session::v1::ReportMetricsRequest, session::v1::ReportMetricsResponse>> metrics;
-  std::vector<Call<session::v1::ReportLogsRequest, session::v1::ReportLogsResponse>> logs;
-};
 
 class ReportSenderTest : public ::testing::Test {
  protected:
@@ -129,9 +87,19 @@ class ReportSenderTest : public ::testing::Test {
     fact.mutable_ended();
     sender_.AppendFact(Key(), fact);
   }
-  SpooledCheckpoint WriteCheckpoint() {
+  void Ended(v1::Cause cause) {
+    session::v1::Fact fact;
+    fact.mutable_ended()->set_cause(cause);
+    sender_.AppendFact(Key(), fact);
+  }
+  // A checkpoint in memory, called "uuid"; counts in `went_` when it may go.
+  void Pend(int64_t step) {
+    sender_.OnCheckpointPending(Key(), "uuid", step, [this] { ++went_; });
+  }
+  SpooledCheckpoint WriteCheckpoint(int64_t step = 5) {
     session::v1::UploadCheckpointHeader header;
     header.set_checkpoint("uuid");
+    header.set_step(step);
     header.set_size_bytes(3);
     return *Spool::WriteCheckpoint(files_, "/spool", Key(), header, absl::MakeConstSpan("abc", 3));
   }
@@ -144,6 +112,7 @@ class ReportSenderTest : public ::testing::Test {
   std::vector<AttemptKey> refused_;
   std::vector<AttemptKey> settled_;
   std::vector<std::string> uploads_;
+  int went_ = 0;
   absl::Duration now_ = absl::Seconds(100);
   ReportSender sender_;
 };
@@ -198,7 +167,7 @@ TEST_F(ReportSenderTest, TheEndGoesLast) {
   sender_.SetPublishing(Key(), true);
   Started();
   Point(1);
-  sender_.OnCheckpointPending(Key(), "uuid");
+  Pend(5);
   Ended();
   Step();
   ASSERT_THAT(client_.facts, SizeIs(1));
@@ -302,6 +271,91 @@ TEST_F(ReportSenderTest, TriesAFullCoordinatorForABoundedTime) {
   sender_.OnUploaded(Key(), "uuid", full, now_);
   Step(absl::Minutes(5));
   EXPECT_THAT(uploads_, SizeIs(2));
+}
+
+TEST_F(ReportSenderTest, ACheckpointGoesAfterWhatWasReportedBeforeIt) {
+  sender_.SetPublishing(Key(), true);
+  Started();
+  Point(1);
+  Step();
+  Point(2);  // waits for the next batch
+  Pend(2);
+  Point(3);
+  EXPECT_EQ(went_, 0);
+  AnswerFacts();
+  EXPECT_EQ(went_, 0);
+  AnswerMetrics();
+  EXPECT_EQ(went_, 0);
+  // The batch with point 2 does not wait for its interval.
+  ASSERT_THAT(client_.metrics, SizeIs(1));
+  AnswerMetrics();
+  EXPECT_EQ(went_, 1);
+  Point(4);
+  Step();
+  EXPECT_EQ(went_, 1);
+}
+
+TEST_F(ReportSenderTest, ACheckpointWithoutReportsBeforeItGoesAtOnce) {
+  Pend(2);
+  EXPECT_EQ(went_, 1);
+}
+
+TEST_F(ReportSenderTest, ASpooledCheckpointWaitsForTheReportsBeforeItToo) {
+  sender_.SetPublishing(Key(), true);
+  Point(1);
+  Pend(1);
+  sender_.OnCheckpointSpooled(Key(), WriteCheckpoint());
+  Point(2);
+  Step();
+  EXPECT_THAT(uploads_, IsEmpty());
+  AnswerMetrics(Unavailable(Reason::kServerUnreachable, "away"));
+  Step(absl::Seconds(10));
+  EXPECT_THAT(uploads_, IsEmpty());
+  AnswerMetrics();
+  EXPECT_THAT(uploads_, ElementsAre("uuid"));
+}
+
+TEST_F(ReportSenderTest, TheEndOfAnAttemptWithoutItsLastCheckpointIsNoSuccess) {
+  sender_.SetPublishing(Key(), true);
+  Pend(4);
+  sender_.OnCheckpointDone(Key(), "uuid", /*durable=*/true);
+  Pend(5);
+  Ended(v1::CAUSE_FINISHED);
+  Step();
+  EXPECT_THAT(client_.facts, IsEmpty());
+  sender_.OnCheckpointDone(Key(), "uuid", /*durable=*/false);
+  Step();
+  ASSERT_THAT(client_.facts, SizeIs(1));
+  EXPECT_EQ(client_.facts[0].request.facts(0).ended().cause(), v1::CAUSE_INTERNAL);
+  EXPECT_THAT(client_.facts[0].request.facts(0).ended().message(), HasSubstr("step 5"));
+  // A restart of the worker does not forget it.
+  const auto spool = Spool::Open(files_, "/spool", random_, {}, NullTelemetry());
+  EXPECT_EQ((*spool)->NextFacts(Key(), true)->facts(0).ended().cause(), v1::CAUSE_INTERNAL);
+}
+
+TEST_F(ReportSenderTest, ALostCheckpointBeforeTheLastOneIsNoFailure) {
+  sender_.SetPublishing(Key(), true);
+  Pend(4);
+  sender_.OnCheckpointDone(Key(), "uuid", /*durable=*/false);
+  Pend(5);
+  sender_.OnCheckpointDone(Key(), "uuid", /*durable=*/true);
+  Ended(v1::CAUSE_FINISHED);
+  Step();
+  ASSERT_THAT(client_.facts, SizeIs(1));
+  EXPECT_EQ(client_.facts[0].request.facts(0).ended().cause(), v1::CAUSE_FINISHED);
+}
+
+TEST_F(ReportSenderTest, ASpooledLastCheckpointThatIsGivenUpIsNoSuccess) {
+  sender_.Begin(Key());
+  sender_.SetPublishing(Key(), true);
+  Pend(5);
+  sender_.OnCheckpointSpooled(Key(), WriteCheckpoint());
+  Ended(v1::CAUSE_FINISHED);
+  Step();
+  sender_.OnUploaded(Key(), "uuid", DataLoss(Reason::kCheckpointBad, "wrong digest"), now_);
+  Step();
+  ASSERT_THAT(client_.facts, SizeIs(1));
+  EXPECT_EQ(client_.facts[0].request.facts(0).ended().cause(), v1::CAUSE_INTERNAL);
 }
 
 }  // namespace

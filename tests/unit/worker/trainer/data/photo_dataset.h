@@ -74,10 +74,34 @@ class PhotoDataset : public ShardProvider {
     return asked_;
   }
 
+  // From now on GetShard() waits for CancelWaits().
+  void Stall() {
+    absl::MutexLock lock(&mu_);
+    stalled_ = true;
+  }
+  std::vector<int32_t> prefetched() const {
+    absl::MutexLock lock(&mu_);
+    return prefetched_;
+  }
+
+  void Prefetch(absl::Span<const int32_t> indices) override {
+    absl::MutexLock lock(&mu_);
+    prefetched_.insert(prefetched_.end(), indices.begin(), indices.end());
+  }
+
+  void CancelWaits() override {
+    absl::MutexLock lock(&mu_);
+    cancelled_ = true;
+  }
+
   absl::StatusOr<UniqueFd> GetShard(int32_t index) override {
     {
       absl::MutexLock lock(&mu_);
       asked_.push_back(index);
+      if (stalled_) {
+        mu_.Await(absl::Condition(&cancelled_));
+        return Cancelled(Reason::kStopping, "the attempt ends");
+      }
       if (!failing_.second.ok() && failing_.first == index) return failing_.second;
     }
     const std::string& bytes = files_[static_cast<size_t>(index)];
@@ -150,6 +174,9 @@ class PhotoDataset : public ShardProvider {
   mutable absl::Mutex mu_;
   std::pair<int32_t, absl::Status> failing_ ABSL_GUARDED_BY(mu_) = {-1, absl::OkStatus()};
   std::vector<int32_t> asked_ ABSL_GUARDED_BY(mu_);
+  std::vector<int32_t> prefetched_ ABSL_GUARDED_BY(mu_);
+  bool stalled_ ABSL_GUARDED_BY(mu_) = false;
+  bool cancelled_ ABSL_GUARDED_BY(mu_) = false;
 };
 
 }  // namespace cvtrain::trainer

@@ -32,6 +32,7 @@ using ::testing::AllOf;
 using ::testing::ElementsAre;
 using ::testing::Gt;
 using ::testing::HasSubstr;
+using ::testing::IsEmpty;
 
 constexpr char kRecipe[] = R"pb(
   task: TASK_CLASSIFICATION
@@ -86,9 +87,10 @@ struct SourceSetup {
 class ShardBatchSourceTest : public ::testing::Test {
  protected:
   absl::StatusOr<std::unique_ptr<BatchSource>> Make(const SourceSetup& setup) {
-    photos_ = std::make_unique<PhotoDataset>(std::vector<PhotoDataset::Split>{
+    datasets_.push_back(std::make_unique<PhotoDataset>(std::vector<PhotoDataset::Split>{
         {.name = "test", .images = setup.test},
-        {.name = "train", .images = setup.train, .broken = setup.broken}});
+        {.name = "train", .images = setup.train, .broken = setup.broken}}));
+    photos_ = datasets_.back().get();
     return MakeFromPhotos(setup);
   }
 
@@ -132,7 +134,8 @@ class ShardBatchSourceTest : public ::testing::Test {
   }
 
   const cvtrain::v1::Recipe recipe_ = ParseTextProto<cvtrain::v1::Recipe>(kRecipe);
-  std::unique_ptr<PhotoDataset> photos_;
+  std::vector<std::unique_ptr<PhotoDataset>> datasets_;  // they outlive their sources
+  PhotoDataset* photos_ = nullptr;                       // the last one
   std::optional<plan::TrialPlan> plan_;
 };
 
@@ -255,6 +258,17 @@ TEST_F(ShardBatchSourceTest, TooManyBadPicturesEndItAndOneOfThemIsNamed) {
   EXPECT_THAT(source->NextTraining(), StatusIs(absl::StatusCode::kDataLoss));
 }
 
+TEST_F(ShardBatchSourceTest, BadPicturesOfAnAttemptBeforeCount) {
+  CVT_ASSERT_OK_AND_ASSIGN(const auto source, Make({.broken = {5}}));
+  // One of 22 may be bad.
+  source->NoteBadSamples({7});
+  EXPECT_THAT(source->StartTraining(0), IsOk());
+  absl::Status status;
+  while (status.ok()) status = source->NextTraining().status();
+  EXPECT_THAT(status, StatusIs(absl::StatusCode::kDataLoss, Reason("DATA_BAD")));
+  EXPECT_THAT(source->bad_samples(), ElementsAre(5, 7));
+}
+
 TEST_F(ShardBatchSourceTest, ADamagedShardIsNeverTakenForABadPicture) {
   ASSERT_THAT(Make({}), IsOk());
   std::string& bytes = photos_->bytes(2);
@@ -294,6 +308,40 @@ TEST_F(ShardBatchSourceTest, CancelEndsItForGood) {
   }
   EXPECT_THAT(source->NextTraining(), StatusIs(absl::StatusCode::kCancelled, Reason("STOPPING")));
   EXPECT_THAT(source->NextEvaluation(), StatusIs(absl::StatusCode::kCancelled, Reason("STOPPING")));
+}
+
+TEST_F(ShardBatchSourceTest, AsksForTheShardsOfTheFirstBatchesAtOnce) {
+  CVT_ASSERT_OK_AND_ASSIGN(const auto source, Make({.decode_threads = 0}));
+  EXPECT_THAT(source->StartTraining(0), IsOk());
+  // The first of `train` comes after two of `test`; each once, and only what will be used.
+  std::vector<int32_t> prefetched = photos_->prefetched();
+  const std::set<int32_t> distinct(prefetched.begin(), prefetched.end());
+  EXPECT_EQ(distinct.size(), prefetched.size());
+  EXPECT_GT(prefetched.size(), 3u);
+  EXPECT_GE(*distinct.begin(), 2);
+  EXPECT_THAT(photos_->asked(), IsEmpty());
+}
+
+TEST_F(ShardBatchSourceTest, AWaitForDataEndsWithItsTime) {
+  CVT_ASSERT_OK_AND_ASSIGN(const auto source, Make({}));
+  photos_->Stall();
+  EXPECT_THAT(source->StartTraining(0), IsOk());
+  EXPECT_FALSE(source->WaitForTraining(absl::ZeroDuration()));
+}
+
+TEST_F(ShardBatchSourceTest, TellsWhenABatchIsThere) {
+  CVT_ASSERT_OK_AND_ASSIGN(const auto source, Make({}));
+  EXPECT_THAT(source->StartTraining(0), IsOk());
+  EXPECT_TRUE(source->WaitForTraining(absl::InfiniteDuration()));
+  EXPECT_THAT(source->NextTraining(), IsOk());
+}
+
+TEST_F(ShardBatchSourceTest, ItsEndWaitsForNoShard) {
+  CVT_ASSERT_OK_AND_ASSIGN(auto source, Make({}));
+  photos_->Stall();
+  EXPECT_THAT(source->StartTraining(0), IsOk());
+  while (photos_->asked().empty()) source->WaitForTraining(absl::Milliseconds(1));
+  source.reset();  // joins the thread that waits for one
 }
 
 TEST_F(ShardBatchSourceTest, RefusesADataSetThatIsNotTheOneThatWasPinned) {

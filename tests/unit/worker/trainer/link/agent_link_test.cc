@@ -116,6 +116,12 @@ TEST_F(AgentLinkTest, GetsShards) {
     EXPECT_EQ(Receive(v1::TrainerFrame::kShardRequest).shard_request().index(), 8);
     frame.mutable_shard()->set_index(8);
     frame.mutable_shard()->set_error("no such file");
+    frame.mutable_shard()->set_cause(cvtrain::v1::CAUSE_DATA);
+    Send(frame);
+    EXPECT_EQ(Receive(v1::TrainerFrame::kShardRequest).shard_request().index(), 9);
+    frame.mutable_shard()->set_index(9);
+    frame.mutable_shard()->set_error("the disk is full");
+    frame.mutable_shard()->set_cause(cvtrain::v1::CAUSE_INTERNAL);
     Send(frame);
   });
   CVT_ASSERT_OK_AND_ASSIGN(const UniqueFd shard, link_->GetShard(7));
@@ -123,6 +129,39 @@ TEST_F(AgentLinkTest, GetsShards) {
   EXPECT_THAT(link_->GetShard(8),
               StatusIs(absl::StatusCode::kUnavailable, Reason("SHARD_NOT_FOUND"),
                        Message(HasSubstr("no such file"))));
+  EXPECT_THAT(link_->GetShard(9), StatusIs(absl::StatusCode::kInternal, Reason("INTERNAL"),
+                                           Message(HasSubstr("the disk is full"))));
+}
+
+TEST_F(AgentLinkTest, PrefetchesShardsWithoutWaiting) {
+  Start();
+  CVT_ASSERT_OK_AND_ASSIGN(const SharedMemory file, SharedMemory::Create("test", 10));
+  link_->Prefetch({3, 5});
+  for (const int32_t index : {3, 5}) {
+    EXPECT_EQ(Receive(v1::TrainerFrame::kShardRequest).shard_request().index(), index);
+    v1::AgentFrame frame;
+    frame.mutable_shard()->set_index(index);
+    Send(frame, file.fd());
+  }
+  EXPECT_THAT(link_->GetShard(5), IsOk());
+  EXPECT_THAT(link_->GetShard(3), IsOk());
+}
+
+TEST_F(AgentLinkTest, WaitsForShardsEndWhenTheyAreCancelled) {
+  Start();
+  Thread agent("agent", [&](StopToken) {
+    Receive(v1::TrainerFrame::kShardRequest);
+    link_->CancelWaits();
+  });
+  EXPECT_THAT(link_->GetShard(0), StatusIs(absl::StatusCode::kCancelled, Reason("STOPPING")));
+  EXPECT_THAT(link_->GetShard(1), StatusIs(absl::StatusCode::kCancelled, Reason("STOPPING")));
+}
+
+TEST_F(AgentLinkTest, EndsTheConnectionWhenAFrameCannotBeSent) {
+  Start();
+  constexpr int kNoDescriptor = 1 << 20;
+  EXPECT_FALSE(link_->SendCheckpoint({.size_bytes = 10, .fd = kNoDescriptor}).ok());
+  gone_.WaitForNotification();
 }
 
 TEST_F(AgentLinkTest, RelaysTheStore) {
@@ -197,9 +236,10 @@ TEST_F(AgentLinkTest, SendsReportsBeforeTheCheckpointAndBeforeTheExit) {
 TEST_F(AgentLinkTest, PassesReleasesOn) {
   Start();
   absl::Notification released;
-  link_->SetReleaseHandler([&](int32_t buffer, int64_t step) {
-    EXPECT_EQ(buffer, 1);
-    EXPECT_EQ(step, 5);
+  link_->SetReleaseHandler([&](const CheckpointSink::Release& release) {
+    EXPECT_EQ(release.buffer, 1);
+    EXPECT_EQ(release.step, 5);
+    EXPECT_FALSE(release.durable);
     released.Notify();
   });
   v1::AgentFrame frame;

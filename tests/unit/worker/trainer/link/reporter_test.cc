@@ -6,6 +6,7 @@
 #include <string>
 #include <vector>
 
+#include "absl/synchronization/notification.h"
 #include "common/limits.h"
 #include "tests/support/fake_clock.h"
 #include "tests/support/status_matchers.h"
@@ -100,6 +101,38 @@ TEST_F(ReporterTest, CutsAndCountsLogLines) {
   ASSERT_THAT(Sent(), SizeIs(1));
   ASSERT_THAT(Sent()[0].log().lines(), SizeIs(1));
   EXPECT_THAT(Sent()[0].log().lines(0).text(), SizeIs(limits::kLogLineSizeBytesMax));
+}
+
+TEST_F(ReporterTest, RepeatedProgressIsNoActivity) {
+  cvtrain::v1::Progress progress;
+  progress.set_step(5);
+  reporter_.SetProgress(progress);
+  reporter_.NoteActivity();
+  EXPECT_THAT(reporter_.Flush(), IsOk());
+  std::vector<int64_t> activity;
+  for (const v1::TrainerFrame& frame : Sent()) {
+    if (frame.report().activity() > 0) activity.push_back(frame.report().activity());
+  }
+  ASSERT_FALSE(activity.empty());
+  EXPECT_EQ(activity.back(), 2);
+  EXPECT_THAT(reporter_.Flush(), IsOk());
+  for (const v1::TrainerFrame& frame : Sent()) EXPECT_LE(frame.report().activity(), 2);
+}
+
+// The interval never ends here: what comes comes because of the fact.
+TEST(ReporterWakeTest, AFactGoesAtOnce) {
+  cvtrain::testing::FakeClock clock;
+  absl::Notification sent;
+  Reporter reporter(
+      clock,
+      [&](const v1::TrainerFrame& frame) {
+        if (frame.report().facts_size() > 0) sent.Notify();
+        return absl::OkStatus();
+      },
+      absl::InfiniteDuration());
+  reporter.AddPoint("loss", 1, 1);
+  reporter.AddFact(session::v1::Fact());
+  sent.WaitForNotification();
 }
 
 TEST_F(ReporterTest, ForgetsTheAttemptBefore) {

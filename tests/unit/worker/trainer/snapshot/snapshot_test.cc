@@ -139,6 +139,18 @@ TEST_F(SnapshotTest, IgnoresTheReleaseOfACheckpointThatIsNotThere) {
   EXPECT_THAT(Save(3, WhenBusy::kSkip), IsOkAndHolds(false));
 }
 
+TEST_F(SnapshotTest, TellsOfALostCheckpointOnce) {
+  sink_.HoldBuffers(true);
+  EXPECT_THAT(Save(1, WhenBusy::kSkip), IsOkAndHolds(true));
+  EXPECT_THAT(Save(2, WhenBusy::kSkip), IsOkAndHolds(true));
+  const auto taken = sink_.taken();
+  sink_.Release(taken[0].notice.buffer, 1, /*durable=*/true);
+  EXPECT_EQ(snapshotter_->TakeLost(), std::nullopt);
+  sink_.Release(taken[1].notice.buffer, 2, /*durable=*/false);
+  EXPECT_EQ(snapshotter_->TakeLost(), 2);
+  EXPECT_EQ(snapshotter_->TakeLost(), std::nullopt);
+}
+
 TEST_F(SnapshotTest, WaitsForABufferIfAskedTo) {
   sink_.HoldBuffers(true);
   EXPECT_THAT(Save(1, WhenBusy::kSkip), IsOkAndHolds(true));

@@ -151,6 +151,16 @@ void FakeHost::ReportProgress(const cvtrain::v1::Progress& progress) {
   if (action) action();
 }
 
+int64_t FakeHost::activity() const {
+  absl::MutexLock lock(&mu_);
+  return activity_;
+}
+
+void FakeHost::NoteActivity() {
+  absl::MutexLock lock(&mu_);
+  ++activity_;
+}
+
 void FakeHost::Log(cvtrain::v1::LogLevel, absl::string_view) {}
 
 StopRequest FakeHost::stop_request() const {
@@ -171,16 +181,28 @@ void FakeSink::ReleaseAll() {
     absl::MutexLock lock(&mu_);
     held.swap(held_);
   }
-  for (const Notice& notice : held) Release(notice.buffer, notice.step);
+  for (const Notice& notice : held) {
+    bool durable = true;
+    {
+      absl::MutexLock lock(&mu_);
+      durable = lose_.erase(notice.step) == 0;
+    }
+    Release(notice.buffer, notice.step, durable);
+  }
 }
 
-void FakeSink::Release(int32_t buffer, int64_t step) {
-  std::function<void(int32_t, int64_t)> handler;
+void FakeSink::Release(int32_t buffer, int64_t step, bool durable) {
+  ReleaseHandler handler;
   {
     absl::MutexLock lock(&mu_);
     handler = handler_;
   }
-  handler(buffer, step);
+  handler({.buffer = buffer, .step = step, .durable = durable});
+}
+
+void FakeSink::LoseOnce(int64_t step) {
+  absl::MutexLock lock(&mu_);
+  lose_.insert(step);
 }
 
 std::vector<FakeSink::Taken> FakeSink::taken() const {
@@ -206,7 +228,7 @@ absl::Status FakeSink::SendCheckpoint(const Notice& notice) {
   return absl::OkStatus();
 }
 
-void FakeSink::SetReleaseHandler(std::function<void(int32_t, int64_t)> handler) {
+void FakeSink::SetReleaseHandler(ReleaseHandler handler) {
   absl::MutexLock lock(&mu_);
   handler_ = std::move(handler);
 }
@@ -230,6 +252,12 @@ absl::Status PatternSource::StartTraining(int64_t step) {
   step_ = step;
   next_rank_ = 0;
   return absl::OkStatus();
+}
+
+bool PatternSource::WaitForTraining(absl::Duration) {
+  if (step_ != stall_at_) return true;
+  waiting_();
+  return false;
 }
 
 absl::StatusOr<Batch> PatternSource::NextTraining() {

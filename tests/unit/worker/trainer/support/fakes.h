@@ -6,6 +6,7 @@
 #include <map>
 #include <memory>
 #include <optional>
+#include <set>
 #include <string>
 #include <utility>
 #include <vector>
@@ -56,10 +57,12 @@ class FakeHost : public TrainerHost {
   std::vector<std::pair<int64_t, double>> Points(const std::string& metric) const;
   std::vector<session::v1::Fact> facts() const;
   cvtrain::v1::Progress progress() const;
+  int64_t activity() const;
 
   void ReportPoint(absl::string_view metric, int64_t step, double value) override;
   void ReportFact(session::v1::Fact fact) override;
   void ReportProgress(const cvtrain::v1::Progress& progress) override;
+  void NoteActivity() override;
   void Log(cvtrain::v1::LogLevel level, absl::string_view text) override;
   StopRequest stop_request() const override;
   // Returns at once.
@@ -70,6 +73,7 @@ class FakeHost : public TrainerHost {
   std::map<std::string, std::vector<std::pair<int64_t, double>>> points_ ABSL_GUARDED_BY(mu_);
   std::vector<session::v1::Fact> facts_ ABSL_GUARDED_BY(mu_);
   cvtrain::v1::Progress progress_ ABSL_GUARDED_BY(mu_);
+  int64_t activity_ ABSL_GUARDED_BY(mu_) = 0;
   std::optional<std::pair<int64_t, StopRequest>> stop_after_ ABSL_GUARDED_BY(mu_);
   std::optional<std::pair<int64_t, std::function<void()>>> call_after_ ABSL_GUARDED_BY(mu_);
   StopRequest stop_ ABSL_GUARDED_BY(mu_);
@@ -88,12 +92,14 @@ class FakeSink : public CheckpointSink {
   // Releases what is held.
   void ReleaseAll();
   // Says that `buffer` with the checkpoint of `step` is free, true or not.
-  void Release(int32_t buffer, int64_t step);
+  void Release(int32_t buffer, int64_t step, bool durable = true);
+  // The checkpoint of this step gets lost, the first time that it comes.
+  void LoseOnce(int64_t step);
 
   std::vector<Taken> taken() const;
 
   absl::Status SendCheckpoint(const Notice& notice) override;
-  void SetReleaseHandler(std::function<void(int32_t, int64_t)> handler) override;
+  void SetReleaseHandler(ReleaseHandler handler) override;
 
  private:
   mutable absl::Mutex mu_;
@@ -101,7 +107,8 @@ class FakeSink : public CheckpointSink {
   std::map<int32_t, SharedMemory> buffers_ ABSL_GUARDED_BY(mu_);
   std::vector<Notice> held_ ABSL_GUARDED_BY(mu_);
   std::vector<Taken> taken_ ABSL_GUARDED_BY(mu_);
-  std::function<void(int32_t, int64_t)> handler_ ABSL_GUARDED_BY(mu_);
+  std::set<int64_t> lose_ ABSL_GUARDED_BY(mu_);
+  ReleaseHandler handler_ ABSL_GUARDED_BY(mu_);
 };
 
 // A file in memory that holds `bytes`, as a resume point's descriptor.
@@ -115,13 +122,23 @@ class PatternSource : public BatchSource {
 
   // Fails the training batch of this step with DATA_LOSS (DATA_BAD).
   void FailAt(int64_t step) { fail_at_ = step; }
+  // The pictures of this step never come; `waiting` is called when they are waited for.
+  void StallAt(int64_t step, std::function<void()> waiting) {
+    stall_at_ = step;
+    waiting_ = std::move(waiting);
+  }
 
   absl::Status StartTraining(int64_t step) override;
+  bool WaitForTraining(absl::Duration timeout) override;
   absl::StatusOr<Batch> NextTraining() override;
   absl::Status StartEvaluation(const EvaluationView& view) override;
   absl::StatusOr<std::optional<Batch>> NextEvaluation() override;
   absl::Duration training_stall() const override { return absl::ZeroDuration(); }
   int64_t replaced_samples() const override { return 0; }
+  std::vector<int64_t> bad_samples() const override { return bad_; }
+  void NoteBadSamples(absl::Span<const int64_t> samples) override {
+    bad_.assign(samples.begin(), samples.end());
+  }
   void Cancel() override {}
 
  private:
@@ -132,6 +149,9 @@ class PatternSource : public BatchSource {
   int64_t step_ = 0;
   int32_t next_rank_ = 0;  // within the share
   int64_t fail_at_ = -1;
+  int64_t stall_at_ = -1;
+  std::vector<int64_t> bad_;
+  std::function<void()> waiting_;
   EvaluationView view_;
   int64_t next_evaluation_ = 0;
   int64_t evaluation_images_ = 0;

@@ -4,6 +4,9 @@
 #include <gtest/gtest.h>
 #include <torch/torch.h>
 
+#include <dnnl.hpp>
+#include <stdexcept>
+
 #include "tests/support/status_matchers.h"
 #include "worker/trainer/train/memory_limit.h"
 
@@ -35,10 +38,31 @@ TEST(GuardTest, TurnsErrorsOfLibTorchIntoInternal) {
 }
 
 TEST(GuardTest, TurnsCollectiveErrorsIntoPeerGone) {
-  const absl::Status status = Guard("summing", []() -> absl::Status {
+  const auto fail = []() -> absl::Status {
     C10_THROW_ERROR(DistBackendError, "connection closed by peer");
-  });
-  EXPECT_THAT(status, StatusIs(absl::StatusCode::kUnavailable, Reason("PEER_GONE")));
+  };
+  EXPECT_THAT(Guard("summing", 2, fail),
+              StatusIs(absl::StatusCode::kUnavailable, Reason("PEER_GONE")));
+  EXPECT_THAT(Guard("summing", 1, fail), StatusIs(absl::StatusCode::kInternal, Reason("INTERNAL")));
+}
+
+// Gloo throws its own errors. Without peers the same must not look like a lost worker, which is
+// tried again without end.
+TEST(GuardTest, BlamesAPeerOnlyIfThereIsOne) {
+  const auto fail = []() -> absl::Status { throw std::runtime_error("cannot do that"); };
+  EXPECT_THAT(Guard("working", 2, fail),
+              StatusIs(absl::StatusCode::kUnavailable, Reason("PEER_GONE")));
+  EXPECT_THAT(Guard("working", 1, fail), StatusIs(absl::StatusCode::kInternal, Reason("INTERNAL")));
+}
+
+TEST(GuardTest, KnowsWhatOneDnnThrows) {
+  const auto fail = [](dnnl_status_t status) {
+    return Guard("convolving", 2,
+                 [=]() -> absl::Status { throw dnnl::error(status, "could not execute"); });
+  };
+  EXPECT_THAT(fail(dnnl_out_of_memory),
+              StatusIs(absl::StatusCode::kResourceExhausted, Reason("OUT_OF_MEMORY")));
+  EXPECT_THAT(fail(dnnl_unimplemented), StatusIs(absl::StatusCode::kInternal, Reason("INTERNAL")));
 }
 
 TEST(GuardTest, TurnsTheSlotsLimitIntoOutOfMemory) {

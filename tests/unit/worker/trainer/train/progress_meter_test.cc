@@ -6,7 +6,7 @@ namespace cvtrain::trainer {
 namespace {
 
 TEST(ProgressMeterTest, GoesOnWhereTheAttemptBeforeEnded) {
-  ProgressMeter meter({.samples = 100, .flops = 1000, .wall_time = absl::Seconds(10)}, 2000);
+  ProgressMeter meter({.samples = 100, .flops = 1000, .wall_time = absl::Seconds(10)});
   EXPECT_EQ(meter.eta(), absl::InfiniteDuration());
   meter.AddStep(10, 100, absl::Seconds(1));
   EXPECT_EQ(meter.axes().samples, 110);
@@ -16,8 +16,10 @@ TEST(ProgressMeterTest, GoesOnWhereTheAttemptBeforeEnded) {
 }
 
 TEST(ProgressMeterTest, PredictsFromTheFlopsThatAreLeft) {
-  ProgressMeter meter({}, 1000);
+  ProgressMeter meter({});
   meter.AddStep(10, 100, absl::Seconds(1));
+  EXPECT_EQ(meter.eta(), absl::InfiniteDuration());
+  meter.SetTotal(1000);
   EXPECT_EQ(meter.eta(), absl::Seconds(9));
   // Evaluations count: they will come again.
   meter.AddOther(absl::Seconds(1));
@@ -27,7 +29,7 @@ TEST(ProgressMeterTest, PredictsFromTheFlopsThatAreLeft) {
 }
 
 TEST(ProgressMeterTest, ForgetsOldRates) {
-  ProgressMeter meter({}, 1000);
+  ProgressMeter meter({});
   meter.AddStep(10, 1, absl::Seconds(1));
   for (int i = 0; i < 20; ++i) meter.AddStep(100, 1, absl::Seconds(1));
   EXPECT_NEAR(meter.images_per_second(), 100, 1);

@@ -7,6 +7,7 @@
 
 #include <algorithm>
 #include <cstring>
+#include <functional>
 #include <map>
 #include <memory>
 #include <string>
@@ -115,6 +116,9 @@ struct Rank {
 
 struct RunOptions {
   int64_t fail_at = -1;
+  int64_t stall_at = -1;
+  std::function<void()> stalled = {};
+  std::vector<int64_t> bad = {};
 };
 
 void RunRank(const v1::Start& start, const std::string& checkpoint, StoreTransport& store,
@@ -123,6 +127,8 @@ void RunRank(const v1::Start& start, const std::string& checkpoint, StoreTranspo
   const BatchSourceFactory sources = [&](const BatchSourceContext& context) {
     auto source = std::make_unique<PatternSource>(context, kClasses);
     source->FailAt(options.fail_at);
+    source->NoteBadSamples(options.bad);
+    source->StallAt(options.stall_at, options.stalled);
     return absl::StatusOr<std::unique_ptr<BatchSource>>(std::move(source));
   };
   rank.result = RunAttempt(start, start.has_resume() ? FileOf(checkpoint) : UniqueFd(),
@@ -274,6 +280,48 @@ TEST(TrainingLoopTest, GoesOnAsIfItHadNotBeenInterrupted) {
   }
 }
 
+TEST(TrainingLoopTest, AStageIsMeasuredOverAllAttempts) {
+  const auto last_stage = [](const Rank& rank) {
+    session::v1::StageMeasured last;
+    for (const auto& fact : rank.host.facts()) {
+      if (fact.has_stage()) last = fact.stage();
+    }
+    return last;
+  };
+  Rank whole;
+  RunAlone(MakeStart(), whole);
+  // The second stage begins with the third epoch; stop two steps before its end.
+  Rank first;
+  first.host.StopAfter(whole.result.end_step - 2, kPause);
+  RunAlone(MakeStart(), first);
+  const session::v1::StageMeasured part = last_stage(first);
+  ASSERT_EQ(part.stage(), 1);
+  ASSERT_GT(part.steps(), 2);
+  Rank second;
+  RunAlone(ResumeFrom(MakeStart(), LastFile(first)), second, LastFile(first));
+  const session::v1::StageMeasured all = last_stage(second);
+  EXPECT_EQ(all.stage(), 1);
+  EXPECT_EQ(all.steps(), last_stage(whole).steps());
+  EXPECT_EQ(all.images(), last_stage(whole).images());
+  EXPECT_GT(all.steps(), part.steps());
+}
+
+TEST(TrainingLoopTest, RemembersBadPicturesOverAttempts) {
+  Rank first;
+  first.host.StopAfter(2, kPause);
+  RunAlone(MakeStart(), first, "", {.bad = {3, 5}});
+  Rank second;
+  second.host.StopAfter(4, kPause);
+  RunAlone(ResumeFrom(MakeStart(), LastFile(first)), second, LastFile(first));
+  // The second source has found none by itself.
+  const storage::v1::CheckpointManifest manifest = ManifestIn(LastFile(second));
+  const auto& states = manifest.states();
+  const auto bad = std::find_if(states.begin(), states.end(),
+                                [](const auto& state) { return state.name() == "bad_pictures"; });
+  ASSERT_NE(bad, states.end());
+  EXPECT_EQ(bad->value(), "3 5");
+}
+
 TEST(TrainingLoopTest, TwoRanksGoOnAsIfTheyHadNotBeenInterrupted) {
   auto whole = MakeRanks(2);
   RunTogether(MakeStart(2, 2), whole);
@@ -348,6 +396,82 @@ TEST(TrainingLoopTest, MakesUpForACheckpointThatFoundNoBuffer) {
   EXPECT_THAT(steps, ElementsAre(2, 4, 7, 8));
 }
 
+TEST(TrainingLoopTest, SavesAgainWhatWasLost) {
+  v1::Start start = MakeStart();
+  Rank rank;
+  rank.host.StopAfter(4, kPause);
+  start.mutable_recipe()->mutable_checkpoint()->mutable_every()->set_steps(2);
+  rank.sink.LoseOnce(2);
+  RunAlone(start, rank);
+  std::vector<int64_t> steps;
+  for (const auto& taken : rank.sink.taken()) steps.push_back(taken.notice.step);
+  EXPECT_THAT(steps, ElementsAre(2, 3, 4));
+}
+
+TEST(TrainingLoopTest, SavesTheSameStepAgainAtTheEnd) {
+  const v1::Start start = MakeStart();
+  Rank rank;
+  RunAlone(start, rank);
+  ASSERT_EQ(rank.result.cause, cvtrain::v1::CAUSE_FINISHED) << rank.result.message;
+  const int64_t last = rank.result.end_step;
+  Rank again;
+  again.sink.LoseOnce(last);
+  RunAlone(start, again);
+  // That of the last epoch's end is lost at once; the last save of the attempt makes up for it.
+  ASSERT_GE(again.sink.taken().size(), 2u);
+  EXPECT_EQ(again.sink.taken().back().notice.step, last);
+  EXPECT_EQ(again.sink.taken()[again.sink.taken().size() - 2].notice.step, last);
+}
+
+TEST(TrainingLoopTest, AWaitForDataLeavesRoomForAStop) {
+  Rank rank;
+  RunAlone(MakeStart(), rank, "",
+           {.stall_at = 3, .stalled = [&] { rank.host.StopAfter(1, kPause); }});
+  EXPECT_EQ(rank.result.cause, kPause.cause);
+  EXPECT_EQ(rank.result.end_step, 3);
+  ASSERT_THAT(rank.sink.taken(), SizeIs(1));
+  EXPECT_EQ(rank.sink.taken()[0].notice.step, 3);
+
+  // And what is resumed there is what it would have been.
+  Rank whole;
+  RunAlone(MakeStart(), whole);
+  Rank rest;
+  RunAlone(ResumeFrom(MakeStart(), LastFile(rank)), rest, LastFile(rank));
+  EXPECT_EQ(TensorsOf(LastFile(rest)), TensorsOf(LastFile(whole)));
+}
+
+TEST(TrainingLoopTest, HasStartedWhenTheFirstPicturesAreThere) {
+  Rank rank;
+  RunAlone(MakeStart(), rank, "",
+           {.stall_at = 0, .stalled = [&] { rank.host.StopAfter(1, kPause); }});
+  EXPECT_THAT(rank.host.facts(), IsEmpty());
+  EXPECT_THAT(rank.sink.taken(), IsEmpty());
+  Rank other;
+  other.host.StopAfter(2, kPause);
+  RunAlone(MakeStart(), other);
+  ASSERT_FALSE(other.host.facts().empty());
+  EXPECT_TRUE(other.host.facts()[0].has_started());
+}
+
+TEST(TrainingLoopTest, EvaluationsCountAsActivity) {
+  Rank rank;
+  RunAlone(MakeStart(), rank);
+  // Three epochs, two sizes, three batches of at most ten pictures, two conditions.
+  EXPECT_EQ(rank.host.activity(), 3 * 2 * 3 * 2);
+}
+
+TEST(TrainingLoopTest, SuspectsACheckpointThatIsDamaged) {
+  Rank first;
+  first.host.StopAfter(2, kPause);
+  RunAlone(MakeStart(), first);
+  std::string damaged = LastFile(first);
+  damaged[damaged.size() / 2] ^= 1;
+  Rank second;
+  RunAlone(ResumeFrom(MakeStart(), LastFile(first)), second, damaged);
+  EXPECT_EQ(second.result.cause, cvtrain::v1::CAUSE_INTERNAL);
+  EXPECT_EQ(second.result.suspect, v1::Exit::SUSPECT_CHECKPOINT);
+}
+
 TEST(TrainingLoopTest, ReportsADivergedLoss) {
   v1::Start start = MakeStart();
   start.mutable_recipe()->mutable_learning_rate()->mutable_constant()->set_value(1e30);
@@ -388,14 +512,21 @@ TEST(TrainingLoopTest, RefusesAnotherPlanVersion) {
 
 TEST(TrainingLoopTest, TrainsInBfloat16) {
   v1::Start start = MakeStart();
-  start.mutable_recipe()->set_precision(cvtrain::v1::Recipe::PRECISION_BF16);
   start.mutable_recipe()->set_epochs(1);
   start.mutable_recipe()->mutable_augmentation()->clear_range_augment();
+  Rank exact;
+  RunAlone(start, exact);
+  start.mutable_recipe()->set_precision(cvtrain::v1::Recipe::PRECISION_BF16);
   Rank rank;
   RunAlone(start, rank);
   EXPECT_EQ(rank.result.cause, cvtrain::v1::CAUSE_FINISHED) << rank.result.message;
   EXPECT_THAT(rank.host.Points("loss/augment"), IsEmpty());
   EXPECT_THAT(TensorsOf(LastFile(rank)), Not(Contains(Key("range_augment.noise.high"))));
+  // The same loss but for the rounding, which is there.
+  const double loss = rank.host.Points("loss").at(0).second;
+  const double exact_loss = exact.host.Points("loss").at(0).second;
+  EXPECT_NE(loss, exact_loss);
+  EXPECT_NEAR(loss, exact_loss, 0.05);
 }
 
 }  // namespace
