@@ -63,6 +63,7 @@ class Server {
   // Where it listens, with the port that was asked for as 0.
   virtual std::string address() const = 0;
   virtual std::string cluster_id() const = 0;
+  // Durable. Waits for the engine.
   virtual int64_t revision() const = 0;
 };
 

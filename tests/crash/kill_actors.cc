@@ -335,7 +335,11 @@ absl::Status FakeWorker::Session::UploadCheckpoint(Work& work) {
   if (!work.checkpoint) {
     SentCheckpoint made;
     made.uuid = Uuid::Random(worker_.random_).ToString();
-    made.bytes.resize(1000 + worker_.random_.NextU64() % (2 * limits::kChunkSizeBytes));
+    // One in eight may have several chunks. More would only slow all starts down: each reads a
+    // chunk of every checkpoint.
+    const uint64_t size_max =
+        worker_.random_.NextU64() % 8 == 0 ? 2 * limits::kChunkSizeBytes : uint64_t{32} << 10;
+    made.bytes.resize(1000 + worker_.random_.NextU64() % size_max);
     for (size_t i = 0; i < made.bytes.size(); i += 97) {
       made.bytes[i] = static_cast<char>(worker_.random_.NextU64());
     }

@@ -15,6 +15,7 @@
 #include "coordinator/storage/coding.h"
 #include "coordinator/storage/rocks.h"
 #include "rocksdb/convenience.h"
+#include "rocksdb/metadata.h"
 #include "rocksdb/sst_file_writer.h"
 
 // Rows of the family `checkpoints` (docs/formats/storage.md):
@@ -244,26 +245,28 @@ absl::StatusOr<std::unique_ptr<CheckpointStore>> CheckpointStore::Open(
   return store;
 }
 
+// Walking over the rows would read a chunk of every checkpoint. Tables hold one checkpoint each and
+// never move, so their first keys name all that is stored.
 absl::StatusOr<std::map<Uuid, int64_t>> CheckpointStore::List() const {
+  rocksdb::ColumnFamilyMetaData tables;
+  database_.rocks().db().GetColumnFamilyMetaData(database_.rocks().handle(Family::kCheckpoints),
+                                                 &tables);
   std::map<Uuid, int64_t> stored;
-  RowCursor cursor(database_.rocks(), Family::kCheckpoints, "", {.fill_cache = false});
-  while (cursor.Valid()) {
-    std::array<uint8_t, 16> bytes;
-    if (cursor.key().size() != bytes.size() + 4) {
-      return DataLoss(Reason::kCheckpointBad, "checkpoints: a row has no id in its key");
-    }
-    std::memcpy(bytes.data(), cursor.key().data(), bytes.size());
-    const Uuid id(bytes);
-    cursor.Seek(RowKey(id, kInfoIndex));
-    CVT_RETURN_IF_ERROR(cursor.status());
-    stored[id] = 0;
-    if (cursor.Valid() && cursor.key() == RowKey(id, kInfoIndex)) {
-      CVT_ASSIGN_OR_RETURN(const CheckpointInfo info, DecodeInfo(id, cursor.value()));
-      stored[id] = info.size_bytes;
-      cursor.Next();
+  for (const rocksdb::LevelMetaData& level : tables.levels) {
+    for (const rocksdb::SstFileMetaData& table : level.files) {
+      std::array<uint8_t, 16> bytes;
+      if (table.smallestkey.size() != bytes.size() + 4) {
+        return DataLoss(Reason::kCheckpointBad, "checkpoints: a row has no id in its key");
+      }
+      std::memcpy(bytes.data(), table.smallestkey.data(), bytes.size());
+      stored[Uuid(bytes)] = 0;
     }
   }
-  CVT_RETURN_IF_ERROR(cursor.status());
+  for (auto& [id, size] : stored) {
+    const absl::StatusOr<CheckpointInfo> info = Find(id);
+    if (info.ok()) size = info->size_bytes;
+    if (!info.ok() && !absl::IsNotFound(info.status())) return info.status();
+  }
   return stored;
 }
 
