@@ -132,6 +132,7 @@ function(_cvtrain_add_test name tier timeout environment)
   set_tests_properties(${test} PROPERTIES
     LABELS ${tier} TIMEOUT ${timeout}
     ENVIRONMENT "CVTRAIN_BIN_DIR=${CMAKE_BINARY_DIR}/bin;CVTRAIN_SOURCE_DIR=${CMAKE_SOURCE_DIR};\
+OMP_NUM_THREADS=1;\
 TSAN_OPTIONS=suppressions=${CMAKE_SOURCE_DIR}/cmake/tsan.supp halt_on_error=1;${environment}")
   if(NOT tier STREQUAL "unit" AND NOT tier STREQUAL "fuzz")
     # These start processes and measure time; two at once would disturb each other.

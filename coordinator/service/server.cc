@@ -102,10 +102,8 @@ class RunningServer : public Server {
   std::string address() const override { return address_; }
   std::string cluster_id() const override { return database_->cluster_id(); }
   int64_t revision() const override {
-    const absl::StatusOr<int64_t> revision =
-        dispatch_->ReadAndWait<int64_t>([](const View& view) -> absl::StatusOr<int64_t> {
-          return view.state().revision();
-        });
+    const absl::StatusOr<int64_t> revision = dispatch_->ReadAndWait<int64_t>(
+        [](const View& view) -> absl::StatusOr<int64_t> { return view.state().revision(); });
     return revision.value_or(0);  // the engine has died, and the process is about to
   }
 

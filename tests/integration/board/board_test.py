@@ -7,6 +7,7 @@ import shutil
 import subprocess
 import sys
 import tempfile
+import urllib.error
 import urllib.parse
 import urllib.request
 
@@ -54,6 +55,7 @@ class Prometheus:
 
     def __enter__(self):
         self.address = wait_until(self._listens_at, "Prometheus to listen", 60)
+        wait_until(self._is_ready, "Prometheus to be ready", 60)
         return self
 
     def __exit__(self, *_exception):
@@ -68,6 +70,13 @@ class Prometheus:
         if self.process.poll() is not None:
             raise RuntimeError(f"Prometheus ended:\n{log}")
         return found.group(1) if found else None
+
+    def _is_ready(self):
+        try:
+            with urllib.request.urlopen(f"http://{self.address}/-/ready", timeout=10):
+                return True
+        except urllib.error.HTTPError:  # 503 while it reads its log
+            return False
 
     def value(self, expression):
         """The samples of an expression; an error of its own is one of the test."""

@@ -1,6 +1,7 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include <memory>
 #include <string>
 
 #include "absl/synchronization/notification.h"
@@ -43,14 +44,15 @@ TEST_F(CkptTest, VerifySaysWhatItRead) {
 }
 
 TEST_F(CkptTest, VerifyIsCancelledByCtrlC) {
-  absl::Notification answered;
-  coordinator_.checkpoints.OnVerifyCheckpoint = [&](const auto&, auto*) {
+  // Shared with the handler, which may wake up after this test has ended.
+  const auto answered = std::make_shared<absl::Notification>();
+  coordinator_.checkpoints.OnVerifyCheckpoint = [this, answered](const auto&, auto*) {
     fake_.Press();
-    answered.WaitForNotification();
+    answered->WaitForNotification();
     return absl::OkStatus();
   };
   const absl::Status status = Ckpt({"verify", kName}).status();
-  answered.Notify();
+  answered->Notify();
   EXPECT_THAT(status, StatusIs(absl::StatusCode::kCancelled, Reason("STOPPING")));
 }
 

@@ -1,6 +1,7 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include <memory>
 #include <set>
 #include <string>
 
@@ -192,14 +193,15 @@ TEST_F(GetTest, TakesACallWithoutAnAnswerForATimeOutOnlyIfOneWasAskedFor) {
 }
 
 TEST_F(GetTest, IsCancelledByCtrlCWhileACallHangs) {
-  absl::Notification answered;
-  coordinator_.workers.OnListWorkers = [&](const auto&, auto*) {
+  // Shared with the handler, which may wake up after this test has ended.
+  const auto answered = std::make_shared<absl::Notification>();
+  coordinator_.workers.OnListWorkers = [this, answered](const auto&, auto*) {
     fake_.Press();
-    answered.WaitForNotification();
+    answered->WaitForNotification();
     return absl::OkStatus();
   };
   const absl::Status status = Get({"worker"}).status();
-  answered.Notify();
+  answered->Notify();
   EXPECT_THAT(status, StatusIs(absl::StatusCode::kCancelled, Reason("STOPPING")));
   EXPECT_EQ(ExitCodeFor(status), ExitCode::kDetached);
 }
