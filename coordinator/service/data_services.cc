@@ -342,7 +342,6 @@ absl::Status DatasetService::Commit(const Caller& caller,
                                     const v1::CommitDatasetVersionRequest& request,
                                     v1::CommitDatasetVersionResponse* response) {
   CVT_RETURN_IF_ERROR(Dispatch::CheckRequestId(request.request_id()));
-  CVT_RETURN_IF_ERROR(dispatch_.CheckSpace());
   CVT_ASSIGN_OR_RETURN(const Uuid id, Uuid::Parse(request.request_id()));
   CVT_ASSIGN_OR_RETURN(const std::vector<std::string> arrived, store_.Arrived(id));
   const auto reply = [&](const View& view, const Answer& answer) {
@@ -356,11 +355,11 @@ absl::Status DatasetService::Commit(const Caller& caller,
           caller,
           {.id = request.request_id(),
            .fingerprint = Fingerprint("CommitDatasetVersion", caller, request)},
-          [&](const ClusterState& state, absl::Time now) -> Decision {
+          dispatch_.IfThereIsSpace([&](const ClusterState& state, absl::Time now) -> Decision {
             // Not for a repetition: what it names may be long gone from the list of arrivals.
             CVT_RETURN_IF_ERROR(CheckArrived(request.version(), arrived));
             return DecideCommitDataset(state, request, now);
-          },
+          }),
           reply)
       .status();
 }

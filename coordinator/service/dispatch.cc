@@ -40,6 +40,15 @@ absl::Status Dispatch::CheckRequestId(absl::string_view request_id) {
                            .value = SafeText(request_id, kShownSizeBytesMax)}});
 }
 
+Dispatch::DecideFunction Dispatch::IfThereIsSpace(DecideFunction decide) const {
+  // Asked here: the engine's thread waits for no disk.
+  return [space = check_space_(), decide = std::move(decide)](const ClusterState& state,
+                                                              absl::Time now) -> Decision {
+    CVT_RETURN_IF_ERROR(space);
+    return decide(state, now);
+  };
+}
+
 absl::Status Dispatch::PostRead(std::function<void(const absl::StatusOr<View>& view)> read) {
   return loop_.Post([read = std::move(read)](Engine& engine, const Instant& now) mutable {
     engine.Read(std::move(read), now);

@@ -89,16 +89,16 @@ class Dispatch {
     const absl::StatusOr<Caller> caller = Authenticate(*context, needed);
     absl::Status status = caller.status();
     if (status.ok()) status = CheckRequestId(request.request_id());
-    if (status.ok() && reserve == Reserve::kKeep) status = check_space_();
     if (!status.ok()) {
       Finish(reactor, status);
       return reactor;
     }
-    Command command = {.caller = *caller,
-                       .request_id = request.request_id(),
-                       .fingerprint = Fingerprint(method, *caller, request),
-                       .decide = std::move(decide),
-                       .done = {}};
+    Command command = {
+        .caller = *caller,
+        .request_id = request.request_id(),
+        .fingerprint = Fingerprint(method, *caller, request),
+        .decide = reserve == Reserve::kKeep ? IfThereIsSpace(std::move(decide)) : std::move(decide),
+        .done = {}};
     PostCommand(reactor, response, std::move(command), std::move(reply));
     return reactor;
   }
@@ -163,7 +163,8 @@ class Dispatch {
       const Caller& caller, const RequestKey& key, DecideFunction decide,
       const std::function<void(const View& view, const Answer& answer)>& reply = nullptr);
 
-  absl::Status CheckSpace() const { return check_space_(); }
+  // `decide`, unless the disk is full. A repetition is not decided again: it gets its one answer.
+  DecideFunction IfThereIsSpace(DecideFunction decide) const;
 
   EngineLoop& loop() { return loop_; }
 

@@ -237,9 +237,10 @@ absl::StatusOr<std::unique_ptr<CheckpointStore>> CheckpointStore::Open(
   const std::string staging = database.PathOf("staging");
   CVT_RETURN_IF_ERROR(database.files().RemoveAll(staging));
   CVT_RETURN_IF_ERROR(database.files().CreateDir(staging));
-  CVT_ASSIGN_OR_RETURN((const std::map<Uuid, int64_t> stored), store->List());
+  CVT_ASSIGN_OR_RETURN((std::map<Uuid, int64_t> stored), store->List());
   absl::MutexLock lock(&store->mu_);
-  for (const auto& [id, size] : stored) {
+  store->sizes_ = std::move(stored);
+  for (const auto& [id, size] : store->sizes_) {
     store->used_bytes_ += size;
   }
   return store;
@@ -313,7 +314,9 @@ absl::StatusOr<std::unique_ptr<CheckpointWriter>> CheckpointStore::Begin(const U
 void CheckpointStore::EndUpload(const Uuid& id, int64_t size_bytes, bool stored) {
   absl::MutexLock lock(&mu_);
   uploads_.erase(id);
-  if (!stored) {
+  if (stored) {
+    sizes_[id] = size_bytes;
+  } else {
     used_bytes_ -= size_bytes;
   }
 }
@@ -414,10 +417,12 @@ absl::StatusOr<bool> CheckpointStore::HasRow(const Uuid& id, uint32_t index) con
 }
 
 absl::Status CheckpointStore::Delete(const Uuid& id) {
-  const absl::StatusOr<CheckpointInfo> info = Find(id);
   CVT_RETURN_IF_ERROR(DeleteRows(id));
   absl::MutexLock lock(&mu_);
-  used_bytes_ -= info.ok() ? info->size_bytes : 0;
+  const auto size = sizes_.find(id);
+  if (size == sizes_.end()) return absl::OkStatus();  // somebody else has deleted it meanwhile
+  used_bytes_ -= size->second;
+  sizes_.erase(size);
   return absl::OkStatus();
 }
 

@@ -140,6 +140,8 @@ class CheckpointStore {
   const CheckpointStoreOptions options_;
 
   mutable absl::Mutex mu_;
+  // Of what is stored; with that of uploads under way it adds up to used_bytes_.
+  std::map<Uuid, int64_t> sizes_ ABSL_GUARDED_BY(mu_);
   int64_t used_bytes_ ABSL_GUARDED_BY(mu_) = 0;
   std::set<Uuid> uploads_ ABSL_GUARDED_BY(mu_);
 };

@@ -122,7 +122,7 @@ def test_ctrl_c_ends_a_submit_that_reads_standard_input(cluster):
 
 
 def test_wait_gives_up_after_its_timeout(cluster, running):
-    _, error = cluster.cvctl("wait", running, "--timeout", "300ms", code=TIMEOUT)
+    _, error = cluster.cvctl("wait", running, "--timeout", "3s", code=TIMEOUT)
     assert f"{running} ACTIVE" in error
 
 

@@ -163,15 +163,19 @@ absl::StatusOr<std::optional<CachedFile>> ContentCache::GetIfHere(const ContentK
   return found;
 }
 
-bool ContentCache::Verify(const ContentKey& key) {
-  if (!Acquire(key.digest, StopToken()).ok()) return false;
+ContentCache::Verdict ContentCache::Verify(const ContentKey& key) {
+  if (!Acquire(key.digest, StopToken()).ok()) return Verdict::kAbsent;
+  bool was_here = false;
   {
     absl::MutexLock lock(&mu_);
-    entries_[key.digest].verified = false;
+    Entry& entry = entries_[key.digest];
+    was_here = entry.whole;
+    entry.verified = false;
   }
   const absl::StatusOr<std::unique_ptr<RandomAccessFile>> file = OpenVerified(key);
   SetIdle(key.digest);
-  return file.ok() && *file != nullptr;
+  if (file.ok() && *file != nullptr) return Verdict::kGood;
+  return was_here ? Verdict::kDamaged : Verdict::kAbsent;
 }
 
 absl::Status ContentCache::Acquire(const std::string& digest, const StopToken& stop) {
@@ -332,14 +336,15 @@ std::optional<std::string> ContentCache::TakeVictim() {
 }
 
 absl::Status ContentCache::RemoveFiles(const std::vector<std::string>& digests) {
+  absl::Status status;  // of the first that failed; the others go all the same
   for (const std::string& digest : digests) {
     evictions_.Increment();
     for (const std::string& path : {PathOf(digest), PartOf(digest)}) {
       const absl::Status removed = files_.Remove(path);
-      if (!removed.ok() && !absl::IsNotFound(removed)) return removed;
+      if (!absl::IsNotFound(removed)) status.Update(removed);
     }
   }
-  return absl::OkStatus();
+  return status;
 }
 
 uint64_t ContentCache::EvictUnused() {

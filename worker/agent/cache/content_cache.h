@@ -102,9 +102,10 @@ class ContentCache {
   // disk to verify it, and never waits for a download. Errors of FileSystem.
   absl::StatusOr<std::optional<CachedFile>> GetIfHere(const ContentKey& key);
 
-  // Reads a file again, whatever was found before. True if it is here and has its digest; one
-  // that has not is removed.
-  bool Verify(const ContentKey& key);
+  enum class Verdict { kGood, kDamaged, kAbsent };
+  // Reads a file again, whatever was found before: whether it is here and has its digest. One
+  // that has not is removed. An error of the disk counts as damage.
+  Verdict Verify(const ContentKey& key);
 
   // Adds what is in memory; `bytes` must have that digest, which the caller has just computed:
   // it counts as verified. OK if it is there. Errors as of Get().

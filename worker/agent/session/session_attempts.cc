@@ -169,7 +169,13 @@ void Session::Handle(RankEnded input, Now now, Outputs& out) {
   rank->second.ended = true;
   if (!input.damaged_checkpoint.empty()) attempt.damaged_checkpoint = input.damaged_checkpoint;
 
-  const bool first_bad = !IsGoodEnd(input.cause) && (!attempt.end || IsGoodEnd(attempt.end->cause));
+  const bool bad = !IsGoodEnd(input.cause);
+  const bool first_bad = bad && (!attempt.end || IsGoodEnd(attempt.end->cause));
+  // A rank that lost its peer does not know why; the peer may say so later. That it was killed for
+  // that is no news.
+  const bool names_it = bad && input.cause != v1::CAUSE_WORKER_LOST &&
+                        input.cause != v1::CAUSE_INTERNAL && attempt.end &&
+                        attempt.end->cause == v1::CAUSE_WORKER_LOST;
   const bool others_run = std::any_of(attempt.ranks.begin(), attempt.ranks.end(),
                                       [](const auto& entry) { return !entry.second.ended; });
   if (first_bad && others_run) {
@@ -178,7 +184,7 @@ void Session::Handle(RankEnded input, Now now, Outputs& out) {
                             .message = absl::StrCat("rank ", input.rank, " has ended")});
   }
   const bool lower = attempt.end && IsGoodEnd(attempt.end->cause) && input.rank < attempt.end->rank;
-  if (!attempt.end || first_bad || lower) attempt.end = std::move(input);
+  if (!attempt.end || first_bad || names_it || lower) attempt.end = std::move(input);
   if (!others_run) {
     attempt.running = false;
     attempt.kill_at.reset();

@@ -12,6 +12,11 @@
 namespace cvtrain::worker {
 namespace {
 
+// The coordinator has lost the bytes, or they are wrong where they come from.
+bool IsGone(const absl::Status& status) {
+  return absl::IsDataLoss(status) || ReasonOf(status) == Reason::kCheckpointNotFound;
+}
+
 absl::StatusOr<UniqueFd> DuplicateDescriptor(int descriptor) {
   UniqueFd borrowed(descriptor);
   absl::StatusOr<UniqueFd> copy = borrowed.Duplicate();
@@ -61,7 +66,7 @@ void Agent::OnResumeFile(const AttemptKey& key, absl::StatusOr<CachedFile> file)
         .Field("status", file.status());
     EndUnstarted(key, v1::CAUSE_INTERNAL,
                  absl::StrCat("cannot get the checkpoint to go on from: ", file.status().message()),
-                 absl::IsDataLoss(file.status()) ? it->second->assign.resume().checkpoint() : "");
+                 IsGone(file.status()) ? it->second->assign.resume().checkpoint() : "");
     return;
   }
   it->second->resume_file = *std::move(file);

@@ -60,7 +60,8 @@ void Agent::OnRankEnded(RankEnded ended, trainer::v1::Exit::Suspect suspect) {
 }
 
 // A file that has its digest is damaged where it comes from. One that has not was damaged here:
-// it is removed, and the next attempt fetches it anew.
+// it is removed, and the next attempt fetches it anew. One that is not here any more had its digest
+// when it came: the rank's word stands, but no checkpoint is called damaged for it.
 void Agent::VerifySuspects(RankEnded ended, trainer::v1::Exit::Suspect suspect) {
   std::vector<ContentKey> files;
   std::string checkpoint;
@@ -80,12 +81,12 @@ void Agent::VerifySuspects(RankEnded ended, trainer::v1::Exit::Suspect suspect) 
     Feed(std::move(ended));
     return;
   }
-  transfers_->Verify(std::move(files), [this, ended, checkpoint](bool good) {
-    loop_mail_.Post([this, ended, checkpoint, good] {
+  using Verdict = ContentCache::Verdict;
+  transfers_->Verify(std::move(files), [this, ended, checkpoint](Verdict verdict) {
+    loop_mail_.Post([this, ended, checkpoint, verdict] {
       RankEnded verified = ended;
-      if (good) {
-        verified.damaged_checkpoint = checkpoint;
-      } else {
+      if (verdict == Verdict::kGood) verified.damaged_checkpoint = checkpoint;
+      if (verdict == Verdict::kDamaged) {
         verified.cause = v1::CAUSE_INTERNAL;
         absl::StrAppend(&verified.message,
                         "; the worker's copy was damaged: the next attempt fetches it again");

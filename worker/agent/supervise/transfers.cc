@@ -19,6 +19,8 @@ constexpr size_t kJobsMax = 100'000;
 
 // Trials whose newest copy is remembered.
 constexpr size_t kCopiesMax = 1'000;
+// Of TransfersOptions::reports_wait_max, where a checkpoint can go nowhere but up.
+constexpr int kGateWaitsMax = 30;
 
 // Work of the disk that nobody waits for long: is it here, is it whole?
 constexpr int kLookupThreads = 1;
@@ -159,6 +161,10 @@ void Transfers::GetFile(const ContentKey& key, std::shared_ptr<TransferScope> sc
 }
 
 void Transfers::LookUp(const std::shared_ptr<Wanted>& wanted) {
+  if (wanted->scope->stop.stop_requested()) {  // what is not verified yet would be read for nothing
+    wanted->done(Cancelled(Reason::kStopping, "the attempt is over"));
+    return;
+  }
   if (absl::StatusOr<std::optional<CachedFile>> here = cache_.GetIfHere(wanted->key);
       here.ok() && *here) {
     wanted->done(**std::move(here));
@@ -204,11 +210,17 @@ bool Transfers::MayRetry(Wanted& wanted, const absl::Status& status) const {
   return absl::IsDataLoss(status) && ++wanted.losses < 2;
 }
 
-void Transfers::Verify(std::vector<ContentKey> files, std::function<void(bool)> done) {
-  Submit(lookup_jobs_, [this, files = std::move(files), done = std::move(done)] {
-    bool good = true;
-    for (const ContentKey& file : files) good = cache_.Verify(file) && good;
-    done(good);
+void Transfers::Verify(std::vector<ContentKey> files,
+                       std::function<void(ContentCache::Verdict)> done) {
+  // Not on the thread for look-ups: it reads whole files, and may wait for one that is coming.
+  Submit(fetch_jobs_, [this, files = std::move(files), done = std::move(done)] {
+    using Verdict = ContentCache::Verdict;
+    Verdict all = Verdict::kGood;
+    for (const ContentKey& file : files) {
+      const Verdict one = cache_.Verify(file);
+      if (one == Verdict::kDamaged || all == Verdict::kGood) all = one;
+    }
+    done(all);
   });
 }
 
@@ -244,12 +256,7 @@ CheckpointOutcome Transfers::Store(const CheckpointJob& job) {
 
   if (job.scope->publishing && !job.scope->stop.stop_requested() &&
       job.gate->Wait(options_.reports_wait_max)) {
-    outcome.status = Upload(
-        header,
-        [&](uint64_t offset, size_t size) -> absl::StatusOr<absl::string_view> {
-          return absl::string_view(bytes.data() + offset, size);
-        },
-        job.scope->stop.get_token());
+    outcome.status = UploadFromMemory(job, header, bytes);
     outcome.uploaded = outcome.status.ok();
   } else {
     outcome.status = Unavailable(Reason::kServerUnreachable, "the coordinator is away");
@@ -262,10 +269,34 @@ CheckpointOutcome Transfers::Store(const CheckpointJob& job) {
       Spool::WriteCheckpoint(files_, options_.spool_directory, job.key, header, bytes);
   if (spooled.ok()) {
     outcome.spooled = std::make_unique<SpooledCheckpoint>(*std::move(spooled));
-  } else {
-    outcome.status = spooled.status();
+    return outcome;
+  }
+  outcome.status = spooled.status();
+  // With a full disk memory is all there is: its trainer has to wait for the buffer.
+  if (ReasonOf(spooled.status()) == Reason::kDiskFull && WaitForGate(job)) {
+    outcome.status = UploadFromMemory(job, header, bytes);
+    outcome.uploaded = outcome.status.ok();
   }
   return outcome;
+}
+
+bool Transfers::WaitForGate(const CheckpointJob& job) const {
+  for (int i = 0; i < kGateWaitsMax; ++i) {
+    if (!job.scope->publishing || job.scope->stop.stop_requested()) return false;
+    if (job.gate->Wait(options_.reports_wait_max)) return true;
+  }
+  return false;
+}
+
+absl::Status Transfers::UploadFromMemory(const CheckpointJob& job,
+                                         const session::v1::UploadCheckpointHeader& header,
+                                         absl::Span<const char> bytes) {
+  return Upload(
+      header,
+      [&](uint64_t offset, size_t size) -> absl::StatusOr<absl::string_view> {
+        return absl::string_view(bytes.data() + offset, size);
+      },
+      job.scope->stop.get_token());
 }
 
 // Not synced, and verified before use: it may cost nothing but page cache.

@@ -120,9 +120,9 @@ class Transfers {
   void GetCheckpoint(const session::v1::ResumePoint& resume, std::shared_ptr<TransferScope> scope,
                      FileCallback done);
 
-  // Whether all of these are in the cache and have their digests, read anew; damaged ones are
-  // removed.
-  void Verify(std::vector<ContentKey> files, std::function<void(bool)> done);
+  // Reads these in the cache anew, and removes damaged ones: kDamaged if any was, else kAbsent if
+  // any is not here, else kGood.
+  void Verify(std::vector<ContentKey> files, std::function<void(ContentCache::Verdict)> done);
 
   // Completes a checkpoint in its memory and uploads it, or writes it to the spool.
   void StoreCheckpoint(CheckpointJob job, std::function<void(CheckpointOutcome)> done);
@@ -149,6 +149,11 @@ class Transfers {
   // Whether the next try may be better.
   bool MayRetry(Wanted& wanted, const absl::Status& status) const;
   CheckpointOutcome Store(const CheckpointJob& job);
+  // Whether the reports before it have arrived, however long that takes, within a minute.
+  bool WaitForGate(const CheckpointJob& job) const;
+  absl::Status UploadFromMemory(const CheckpointJob& job,
+                                const session::v1::UploadCheckpointHeader& header,
+                                absl::Span<const char> bytes);
   void KeepCopy(const AttemptKey& key, const std::string& digest, absl::Span<const char> bytes);
   absl::Status Upload(const session::v1::UploadCheckpointHeader& header,
                       const CoordinatorClient::Source& source, const StopToken& stop);

@@ -69,8 +69,9 @@ class BatchSource {
   // of this process, ascending. Called before the first NextTraining(), and again never.
   virtual absl::Status StartTraining(int64_t step) = 0;
 
-  // Waits until NextTraining() would return at once; false if it would not after `timeout`.
-  virtual bool WaitForTraining(absl::Duration timeout) = 0;
+  // Waits until NextTraining() would return at once `batches` times in a row, as far as the source
+  // decodes ahead; false if it would not after `timeout`.
+  virtual bool WaitForTraining(int batches, absl::Duration timeout) = 0;
 
   // Waits for the next training batch. OUT_OF_RANGE after the plan's end. Training goes on after
   // an evaluation where it was: decoded batches are kept.

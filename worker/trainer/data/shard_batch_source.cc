@@ -152,11 +152,13 @@ class ShardBatchSource : public BatchSource {
     return absl::OkStatus();
   }
 
-  bool WaitForTraining(absl::Duration timeout) override {
+  bool WaitForTraining(int batches, absl::Duration timeout) override {
     const absl::Duration start = options_.clock.SteadyNow();
-    const auto ready = [this]() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_) {
-      return !failure_.ok() || training_.empty() ||
-             training_.front()->finished == training_.front()->items.size();
+    const auto ready = [this, batches]() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_) {
+      const size_t wanted = std::min(training_.size(), static_cast<size_t>(batches));
+      return !failure_.ok() ||
+             std::all_of(training_.begin(), training_.begin() + static_cast<int64_t>(wanted),
+                         [](const auto& job) { return job->finished == job->items.size(); });
     };
     absl::MutexLock lock(&mu_);
     const bool is_ready = mu_.AwaitWithTimeout(absl::Condition(&ready), timeout);

@@ -52,8 +52,9 @@ void SplitReader::Prefetch(absl::Span<const int64_t> positions) {
   for (const int64_t position : positions) {
     Shard& shard = ShardOf(position);
     if (!seen.insert(shard.index).second) continue;
-    absl::MutexLock lock(&shard.mu);
+    if (!shard.mu.TryLock()) continue;  // a decoding thread is asking for it
     if (shard.reader == nullptr && shard.status.ok()) wanted.push_back(shard.index);
+    shard.mu.Unlock();
     if (wanted.size() == ShardProvider::kPrefetchMax) break;
   }
   shards_.Prefetch(wanted);

@@ -140,7 +140,16 @@ void Snapshotter::Released(const CheckpointSink::Release& release) {
   std::optional<int64_t>& taken_by = buffers_[static_cast<size_t>(release.buffer)].taken_by_step;
   if (taken_by != release.step) return;
   taken_by.reset();
-  if (!release.durable) lost_step_ = std::max(lost_step_.value_or(0), release.step);
+  if (release.durable) {
+    durable_ = true;
+  } else {
+    lost_step_ = std::max(lost_step_.value_or(0), release.step);
+  }
+}
+
+bool Snapshotter::TakeDurable() {
+  absl::MutexLock lock(&mu_);
+  return std::exchange(durable_, false);
 }
 
 std::optional<int64_t> Snapshotter::TakeLost() {

@@ -91,6 +91,8 @@ class Snapshotter {
   // The step of the newest checkpoint that was lost, once; nothing if none was lost since the
   // last call.
   std::optional<int64_t> TakeLost() ABSL_LOCKS_EXCLUDED(mu_);
+  // Whether one has become durable since the last call.
+  bool TakeDurable() ABSL_LOCKS_EXCLUDED(mu_);
 
   // Bytes of one checkpoint.
   int64_t checkpoint_bytes() const { return layout_.file_bytes(); }
@@ -124,6 +126,7 @@ class Snapshotter {
   std::optional<absl::Status> made_ ABSL_GUARDED_BY(mu_);
   std::array<Buffer, 2> buffers_ ABSL_GUARDED_BY(mu_);
   std::optional<int64_t> lost_step_ ABSL_GUARDED_BY(mu_);
+  bool durable_ ABSL_GUARDED_BY(mu_) = false;
 
   Thread maker_;  // last: it uses the members above
 };

@@ -28,6 +28,7 @@ class SaveRecord {
   // To be called before the questions above. Where nothing can be stored, copies are made more
   // and more seldom: each costs the time of a step or more.
   void NoteLosses(Snapshotter& snapshotter, int64_t step) {
+    if (snapshotter.TakeDurable()) losses_ = 0;
     if (snapshotter.TakeLost() != saved_step_) return;  // none, or a newer one is on its way
     saved_step_ = -1;
     overdue_ = true;

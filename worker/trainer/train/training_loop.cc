@@ -184,7 +184,7 @@ absl::Status TrainingLoop::Step() {
 // Data may be long in coming, and nobody who wants a checkpoint should wait for it. Ranks that
 // have peers cannot stop before a step that others may be in already.
 absl::Status TrainingLoop::WaitForData() {
-  while (!source_->WaitForTraining(kStopPollInterval)) {
+  while (!source_->WaitForTraining(share_.count, kStopPollInterval)) {
     const StopRequest request = services_.host.stop_request();
     if (request.mode == StopRequest::Mode::kNow ||
         (request.mode == StopRequest::Mode::kCheckpoint && start_.world_size() == 1)) {

@@ -219,6 +219,8 @@ TEST_F(ServicesTest, AFullDiskRefusesNewWorkButNotReadsOrCancels) {
   EXPECT_THAT(refused, StatusIs(absl::StatusCode::kResourceExhausted, Reason("DISK_FULL")));
   EXPECT_THAT(std::string(refused.message()), HasSubstr("free some"));
   EXPECT_TRUE(RetryDelayOf(refused).has_value());
+  CVT_ASSERT_OK_AND_ASSIGN(const v1::Experiment again, Create("one", RequestId(1)));
+  EXPECT_EQ(again.name(), "experiments/1") << "a repetition gets its one answer";
   EXPECT_THAT(Get("experiments/1"), IsOk());
   EXPECT_THAT(Get("experiments/2"), StatusIs(absl::StatusCode::kNotFound));
   EXPECT_THAT(Cancel("experiments/1", RequestId(3)), IsOk()) << "ending work makes room";

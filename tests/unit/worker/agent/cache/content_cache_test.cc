@@ -267,11 +267,13 @@ TEST_F(ContentCacheTest, RemovesWhatHasRottedWhenItIsVerified) {
   ASSERT_THAT(cache_->Put(good.key().digest, good.content), IsOk());
   ASSERT_THAT(cache_->Put(rotten.key().digest, std::string(95, 'x')), IsOk());
   ASSERT_NE(ReadAll(*Get(rotten)), rotten.content);
-  EXPECT_TRUE(cache_->Verify(good.key()));
-  EXPECT_FALSE(cache_->Verify(rotten.key()));
+  using Verdict = ContentCache::Verdict;
+  EXPECT_EQ(cache_->Verify(good.key()), Verdict::kGood);
+  EXPECT_EQ(cache_->Verify(rotten.key()), Verdict::kDamaged);
+  EXPECT_EQ(cache_->Verify(rotten.key()), Verdict::kAbsent) << "it was removed";
   EXPECT_EQ(ReadAll(*Get(rotten)), rotten.content);
   EXPECT_EQ(rotten.calls, 1);
-  EXPECT_FALSE(cache_->Verify({.digest = Sha256Hex("absent"), .size_bytes = 6}));
+  EXPECT_EQ(cache_->Verify({.digest = Sha256Hex("absent"), .size_bytes = 6}), Verdict::kAbsent);
 }
 
 TEST_F(ContentCacheTest, SaysWhatIsHereWithoutADownload) {

@@ -295,6 +295,25 @@ TEST_F(SessionTest, KillsTheOtherRanksWhenOneEndsBadly) {
   EXPECT_EQ(facts[0].fact.ended().message(), "rank 1 ran out of memory");
 }
 
+TEST_F(SessionTest, ALostPeerIsNoCauseOnceThePeerSaysWhy) {
+  Connect();
+  Assign(MakeAssign(2));
+  End(1, v1::CAUSE_WORKER_LOST, "lost rank 0");
+  const auto facts = Of<SpoolFact>(End(0, v1::CAUSE_DATA, "shard 3 is damaged"));
+  ASSERT_THAT(facts, SizeIs(1));
+  EXPECT_EQ(facts[0].fact.ended().cause(), v1::CAUSE_DATA);
+  EXPECT_EQ(facts[0].fact.ended().message(), "shard 3 is damaged");
+}
+
+TEST_F(SessionTest, ALostPeerStaysTheCauseOfARankThatWasKilledForIt) {
+  Connect();
+  Assign(MakeAssign(2));
+  End(1, v1::CAUSE_WORKER_LOST, "lost a peer elsewhere");
+  const auto facts = Of<SpoolFact>(End(0, v1::CAUSE_INTERNAL, "killed"));
+  ASSERT_THAT(facts, SizeIs(1));
+  EXPECT_EQ(facts[0].fact.ended().cause(), v1::CAUSE_WORKER_LOST);
+}
+
 TEST_F(SessionTest, ABadEndCountsMoreThanAnEarlierGoodOne) {
   Connect();
   Assign(MakeAssign(2));

@@ -10,6 +10,7 @@
 #include <utility>
 #include <vector>
 
+#include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
 #include "absl/synchronization/notification.h"
 #include "common/errors.h"
@@ -233,13 +234,16 @@ TEST_F(TransfersTest, VerifiesAllFilesAndRemovesDamagedOnes) {
   const ContentKey rotten = AddShard("rotten");
   ASSERT_THAT(cache_->Put(good.digest, sources_[good.digest]), IsOk());
   ASSERT_THAT(cache_->Put(rotten.digest, std::string("ROTTEN")), IsOk());
-  Answer<bool> one;
-  transfers_->Verify({good}, one.callback());
-  EXPECT_TRUE(one.Wait());
-  Answer<bool> both;
-  transfers_->Verify({rotten, good}, both.callback());
-  EXPECT_FALSE(both.Wait());
+  using Verdict = ContentCache::Verdict;
+  const auto verify = [this](const std::vector<ContentKey>& files) {
+    Answer<Verdict> answer;
+    transfers_->Verify(files, answer.callback());
+    return answer.Wait();
+  };
+  EXPECT_EQ(verify({good}), Verdict::kGood);
+  EXPECT_EQ(verify({rotten, good}), Verdict::kDamaged);
   EXPECT_FALSE(cache_->Contains(rotten.digest));
+  EXPECT_EQ(verify({good, rotten}), Verdict::kAbsent) << "it was removed";
 }
 
 TEST_F(TransfersTest, UploadsFromMemoryOnceTheReportsBeforeHaveArrived) {
@@ -273,6 +277,23 @@ TEST_F(TransfersTest, SpoolsACheckpointWhoseReportsDoNotArrive) {
   EXPECT_FALSE(answer.Wait().uploaded);
   ASSERT_NE(answer.Wait().spooled, nullptr);
   EXPECT_THAT(Spooled(), SizeIs(1));
+}
+
+TEST_F(TransfersTest, WhereTheDiskIsFullACheckpointWaitsInMemoryForItsReports) {
+  options_.reports_wait_max = absl::ZeroDuration();
+  const CheckpointJob job = MakeJob();
+  scope_->publishing = true;
+  Start();
+  files_.FailMatching(
+      [&job](absl::string_view operation) {
+        if (!absl::StrContains(operation, kSpool)) return false;
+        job.gate->Open();  // they arrive while it fails
+        return true;
+      },
+      FaultyFileSystem::Fault::kDiskFull);
+  Answer<CheckpointOutcome> answer;
+  transfers_->StoreCheckpoint(job, answer.callback());
+  EXPECT_TRUE(answer.Wait().uploaded) << answer.Wait().status;
 }
 
 TEST_F(TransfersTest, AStopOfTheProcessSpoolsWhatIsBeingUploaded) {

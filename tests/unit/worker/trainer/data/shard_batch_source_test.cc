@@ -326,13 +326,13 @@ TEST_F(ShardBatchSourceTest, AWaitForDataEndsWithItsTime) {
   CVT_ASSERT_OK_AND_ASSIGN(const auto source, Make({}));
   photos_->Stall();
   EXPECT_THAT(source->StartTraining(0), IsOk());
-  EXPECT_FALSE(source->WaitForTraining(absl::ZeroDuration()));
+  EXPECT_FALSE(source->WaitForTraining(1, absl::ZeroDuration()));
 }
 
 TEST_F(ShardBatchSourceTest, TellsWhenABatchIsThere) {
   CVT_ASSERT_OK_AND_ASSIGN(const auto source, Make({}));
   EXPECT_THAT(source->StartTraining(0), IsOk());
-  EXPECT_TRUE(source->WaitForTraining(absl::InfiniteDuration()));
+  EXPECT_TRUE(source->WaitForTraining(2, absl::InfiniteDuration()));
   EXPECT_THAT(source->NextTraining(), IsOk());
 }
 
@@ -340,7 +340,7 @@ TEST_F(ShardBatchSourceTest, ItsEndWaitsForNoShard) {
   CVT_ASSERT_OK_AND_ASSIGN(auto source, Make({}));
   photos_->Stall();
   EXPECT_THAT(source->StartTraining(0), IsOk());
-  while (photos_->asked().empty()) source->WaitForTraining(absl::Milliseconds(1));
+  while (photos_->asked().empty()) source->WaitForTraining(1, absl::Milliseconds(1));
   source.reset();  // joins the thread that waits for one
 }
 

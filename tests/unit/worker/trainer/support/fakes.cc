@@ -254,7 +254,7 @@ absl::Status PatternSource::StartTraining(int64_t step) {
   return absl::OkStatus();
 }
 
-bool PatternSource::WaitForTraining(absl::Duration) {
+bool PatternSource::WaitForTraining(int, absl::Duration) {
   if (step_ != stall_at_) return true;
   waiting_();
   return false;

@@ -129,7 +129,7 @@ class PatternSource : public BatchSource {
   }
 
   absl::Status StartTraining(int64_t step) override;
-  bool WaitForTraining(absl::Duration timeout) override;
+  bool WaitForTraining(int batches, absl::Duration timeout) override;
   absl::StatusOr<Batch> NextTraining() override;
   absl::Status StartEvaluation(const EvaluationView& view) override;
   absl::StatusOr<std::optional<Batch>> NextEvaluation() override;
