@@ -119,6 +119,15 @@ std::string ObjectivesText(const v1::Trial& trial) {
   return absl::StrCat(LastObjectiveText(trial), ", ", BestObjectiveText(trial));
 }
 
+// The totals are known while it runs; of the steps also when it has succeeded.
+std::string StepsAndEpochsText(const v1::Progress& progress) {
+  const auto of = [](int64_t done, int64_t total) {
+    return total > 0 ? absl::StrCat(done, "/", total) : absl::StrCat(done);
+  };
+  return absl::StrCat(of(progress.step(), progress.step_total()), " steps, epoch ",
+                      of(progress.epoch(), progress.epoch_total()));
+}
+
 }  // namespace
 
 std::string PreviewText(const v1::PreviewExperimentResponse& preview, const std::string& yaml) {
@@ -172,9 +181,7 @@ std::string DescribeText(const v1::Trial& trial, const std::string& recipe_yaml,
       .Line("State", StateText(trial.state()))
       .Line("Reason", trial.reason())
       .Line("Parameters", ParametersText(trial))
-      .Line("Progress", absl::StrCat(trial.progress().step(), "/", trial.progress().step_total(),
-                                     " steps, epoch ", trial.progress().epoch(), "/",
-                                     trial.progress().epoch_total()))
+      .Line("Progress", StepsAndEpochsText(trial.progress()))
       .Line("Stage", StageText(trial.progress()))
       .Line("ETA", EtaText(trial.progress()))
       .Line("Objective", trial.has_objective() ? MetricText(trial.objective()) : "")

@@ -26,6 +26,16 @@ TEST(DescribeTest, TracesATrialToWhatMadeIt) {
                     HasSubstr("\nRecipe:\n  task: synthetic\n")));
 }
 
+TEST(DescribeTest, SaysNoTotalThatItDoesNotKnow) {
+  v1::Trial trial = RunningTrial();
+  *trial.mutable_progress() = {};
+  trial.mutable_progress()->set_step(200);
+  trial.mutable_progress()->set_step_total(200);
+  trial.mutable_progress()->set_epoch(4);
+  EXPECT_THAT(DescribeText(trial, "", Now()),
+              HasSubstr("Progress:        200/200 steps, epoch 4\n"));
+}
+
 TEST(DescribeTest, EscapesControlCharacters) {
   v1::Trial trial = RunningTrial();
   trial.set_reason("\x1b]0;owned\x07");
