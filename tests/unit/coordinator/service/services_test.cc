@@ -34,6 +34,7 @@ namespace {
 
 using ::cvtrain::testing::EqualsProto;
 using ::cvtrain::testing::IsOk;
+using ::cvtrain::testing::IsOkAndHolds;
 using ::cvtrain::testing::Reason;
 using ::cvtrain::testing::StatusIs;
 using ::testing::ElementsAre;
@@ -381,26 +382,38 @@ TEST_F(ServicesTest, SaysWhichClusterItIsAlsoAfterARestart) {
 // A version without pictures to speak of, whose one shard has arrived under `request_id`.
 class DatasetServiceTest : public ServicesTest {
  protected:
-  void UploadShard(const std::string& request_id, const std::string& bytes) {
+  // The digests of the shards that have arrived.
+  absl::StatusOr<std::vector<std::string>> Begin(const std::string& request_id) {
     v1::BeginDatasetVersionRequest begin;
     begin.set_dataset("photos");
     begin.set_request_id(request_id);
     v1::BeginDatasetVersionResponse begun;
-    ASSERT_THAT(Call(&v1::DatasetService::Stub::BeginDatasetVersion, *datasets_, begin, &begun),
-                IsOk());
+    const absl::Status status =
+        Call(&v1::DatasetService::Stub::BeginDatasetVersion, *datasets_, begin, &begun);
+    if (!status.ok()) return status;
+    return std::vector<std::string>(begun.arrived().begin(), begun.arrived().end());
+  }
+
+  absl::Status SendShard(const std::string& request_id, const std::string& digest,
+                         const std::string& bytes) {
     grpc::ClientContext context;
     context.set_deadline(DeadlineAfter(absl::Seconds(60)));
     v1::UploadShardResponse response;
     const auto writer = datasets_->UploadShard(&context, &response);
     v1::UploadShardRequest part;
     part.mutable_header()->set_request_id(request_id);
-    part.mutable_header()->set_digest(Digest(bytes));
+    part.mutable_header()->set_digest(digest);
     part.mutable_header()->set_size_bytes(static_cast<int64_t>(bytes.size()));
     writer->Write(part);
     part.set_chunk(bytes);
     writer->Write(part);
     writer->WritesDone();
-    ASSERT_THAT(FromGrpcStatus(writer->Finish()), IsOk());
+    return FromGrpcStatus(writer->Finish());
+  }
+
+  void UploadShard(const std::string& request_id, const std::string& bytes) {
+    ASSERT_THAT(Begin(request_id), IsOk());
+    ASSERT_THAT(SendShard(request_id, Digest(bytes), bytes), IsOk());
   }
 
   absl::StatusOr<v1::DatasetVersion> Commit(const std::string& request_id,
@@ -446,14 +459,8 @@ TEST_F(DatasetServiceTest, ARepeatedCommitHasOneEffectAlsoIfAnotherVersionCameBe
               StatusIs(absl::StatusCode::kInvalidArgument, Reason("REQUEST_ID_REUSED")));
 }
 
-TEST_F(ServicesTest, AVersionWhoseShardsHaveNotArrivedIsRefused) {
-  v1::BeginDatasetVersionRequest begin;
-  begin.set_dataset("photos");
-  begin.set_request_id(RequestId(1));
-  v1::BeginDatasetVersionResponse begun;
-  ASSERT_THAT(Call(&v1::DatasetService::Stub::BeginDatasetVersion, *datasets_, begin, &begun),
-              IsOk());
-  EXPECT_THAT(begun.arrived(), IsEmpty());
+TEST_F(DatasetServiceTest, AVersionWhoseShardsHaveNotArrivedIsRefused) {
+  EXPECT_THAT(Begin(RequestId(1)), IsOkAndHolds(IsEmpty()));
 
   v1::CommitDatasetVersionRequest commit;
   commit.set_request_id(RequestId(1));
@@ -471,30 +478,11 @@ TEST_F(ServicesTest, AVersionWhoseShardsHaveNotArrivedIsRefused) {
   EXPECT_THAT(all.datasets(), IsEmpty());
 }
 
-TEST_F(ServicesTest, AShardWhoseBytesAreNotThoseOfItsDigestIsRefused) {
-  v1::BeginDatasetVersionRequest begin;
-  begin.set_dataset("photos");
-  begin.set_request_id(RequestId(1));
-  v1::BeginDatasetVersionResponse begun;
-  ASSERT_THAT(Call(&v1::DatasetService::Stub::BeginDatasetVersion, *datasets_, begin, &begun),
-              IsOk());
-  grpc::ClientContext context;
-  context.set_deadline(DeadlineAfter(absl::Seconds(60)));
-  v1::UploadShardResponse response;
-  const auto writer = datasets_->UploadShard(&context, &response);
-  v1::UploadShardRequest part;
-  part.mutable_header()->set_request_id(RequestId(1));
-  part.mutable_header()->set_digest(std::string(64, 'a'));
-  part.mutable_header()->set_size_bytes(5);
-  writer->Write(part);
-  part.set_chunk("hello");
-  writer->Write(part);
-  writer->WritesDone();
-  EXPECT_THAT(FromGrpcStatus(writer->Finish()),
+TEST_F(DatasetServiceTest, AShardWhoseBytesAreNotThoseOfItsDigestIsRefused) {
+  ASSERT_THAT(Begin(RequestId(1)), IsOk());
+  EXPECT_THAT(SendShard(RequestId(1), std::string(64, 'a'), "hello"),
               StatusIs(absl::StatusCode::kDataLoss, Reason("SHARD_BAD")));
-  ASSERT_THAT(Call(&v1::DatasetService::Stub::BeginDatasetVersion, *datasets_, begin, &begun),
-              IsOk());
-  EXPECT_THAT(begun.arrived(), IsEmpty());
+  EXPECT_THAT(Begin(RequestId(1)), IsOkAndHolds(IsEmpty()));
 }
 
 }  // namespace
