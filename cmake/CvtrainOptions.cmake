@@ -13,6 +13,8 @@ endif()
 # Line tables are all that a stack trace needs; full debug information triples the time of a link.
 set(CMAKE_CXX_FLAGS_DEBUG "-O1 -g1")
 set(CMAKE_CXX_FLAGS_RELEASE "-O2 -g1 -DNDEBUG")
+# Tests compile more templates than they run code: optimizing them costs more than it saves.
+set(CVTRAIN_TEST_OPTIONS -O0)
 
 # One ABI of std::string for Debian's libraries and LibTorch.
 add_compile_definitions(_GLIBCXX_USE_CXX11_ABI=1)

@@ -1,4 +1,4 @@
-# Precompiled headers for the two libraries whose headers cost seconds in every file.
+# Precompiled headers for the libraries whose headers cost seconds in every file.
 #
 #   cvtrain_torch_pch(TARGET)   TARGET includes <torch/types.h> and <torch/utils.h>: tensors, what
 #                               computes with them, autograd's guards. <torch/torch.h> adds modules,
@@ -6,6 +6,8 @@
 #                               times as much in every file, precompiled or not: GCC instantiates
 #                               the templates of a precompiled header anew in each.
 #   cvtrain_grpc_pch(TARGET)    TARGET includes <grpcpp/grpcpp.h>
+#   cvtrain_test_pch(TARGET)    TARGET includes <gmock/gmock.h> and <gtest/gtest.h>; cvtrain_test()
+#                               asks for it, for each test that has asked for no other
 #
 # Each header is compiled once, by an object library that holds nothing else, and used by all
 # targets that ask. They are compiled with the same options as ours, so a target that adds options
@@ -36,4 +38,16 @@ endfunction()
 
 function(cvtrain_grpc_pch target)
   _cvtrain_pch(${target} pch_grpc gRPC::grpc++ "<grpcpp/grpcpp.h>")
+endfunction()
+
+# Tests are compiled with other optimization than what they test, and so is their header.
+function(cvtrain_test_pch target)
+  set(owned FALSE)
+  if(TARGET pch_test)
+    set(owned TRUE)
+  endif()
+  _cvtrain_pch(${target} pch_test GTest::gmock "<gmock/gmock.h>" "<gtest/gtest.h>")
+  if(TARGET pch_test AND NOT owned)
+    target_compile_options(pch_test PRIVATE ${CVTRAIN_TEST_OPTIONS})
+  endif()
 endfunction()
