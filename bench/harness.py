@@ -11,6 +11,7 @@ and as one JSON line:
 import dataclasses
 import datetime
 import json
+import os
 import pathlib
 import platform
 import statistics
@@ -45,6 +46,105 @@ def lower_is_better(bench, case, unit, ours, peer, theirs, floor, aim):
     )
 
 
+def higher_is_better(bench, case, unit, ours, peer, theirs, floor, aim):
+    """A figure of rates: `ours` and `theirs` are samples, taken in alternation."""
+    ratios = [a / b for a, b in zip(ours, theirs)]
+    return Figure(
+        bench,
+        case,
+        unit,
+        statistics.median(ours),
+        peer,
+        statistics.median(theirs),
+        statistics.median(ratios),
+        [min(ratios), max(ratios)],
+        floor,
+        aim,
+    )
+
+
+class Side:
+    """One side of a comparison: a process that is set up once and makes a pass for each line that it reads.
+
+    It says `ready`, then answers `run ARGUMENT` with a line of JSON that has at least `images`, `seconds` and
+    `cpu_seconds` (bench/input/main.cc, bench/peers/).
+    """
+
+    def __init__(self, *command, env=None):
+        self.command = [str(part) for part in command]
+        self.process = subprocess.Popen(
+            self.command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, cwd=ROOT, env=env
+        )
+        self._read("ready")
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *_):
+        self.process.stdin.close()
+        if self.process.wait(timeout=60) != 0:
+            raise RuntimeError(f"ended with {self.process.returncode}: {' '.join(self.command)}")
+
+    def _read(self, wanted=None):
+        for line in self.process.stdout:
+            if wanted is None and line.startswith("{"):
+                return json.loads(line)
+            if wanted is not None and line.strip() == wanted:
+                return None
+        raise RuntimeError(f"gave no answer: {' '.join(self.command)}")
+
+    def memory_bytes(self):
+        """Of the process, resident now."""
+        pages = pathlib.Path(f"/proc/{self.process.pid}/statm").read_text().split()[1]
+        return int(pages) * os.sysconf("SC_PAGE_SIZE")
+
+    def run(self, argument):
+        self.process.stdin.write(f"run {argument}\n")
+        self.process.stdin.flush()
+        return self._read()
+
+
+def alternate(ours, theirs, arguments):
+    """Passes of both sides in the order ABBA: two lists of results, one for each argument."""
+    results = [[], []]
+    for i, argument in enumerate(arguments):
+        for side in (0, 1) if i % 2 == 0 else (1, 0):
+            results[side].append((ours, theirs)[side].run(argument))
+    return results
+
+
+def rates(results, clock="cpu_seconds"):
+    """Images a second: of a core's time, or with clock="seconds" of the wall's."""
+    return [one["images"] / one[clock] for one in results]
+
+
+def psnr(ours, theirs):
+    """Of two files with the same pictures as bytes, dB."""
+    import numpy as np
+
+    a = np.fromfile(ours, dtype=np.uint8).astype(np.float32)
+    b = np.fromfile(theirs, dtype=np.uint8).astype(np.float32)
+    assert a.size == b.size, (a.size, b.size)
+    return float(10 * np.log10(255**2 / max(float(np.mean((a - b) ** 2)), 1e-12)))
+
+
+BINARY = pathlib.Path(os.environ.get("CVTRAIN_BIN_DIR", ROOT / "build/release/bin"))
+SYSTEM_PYTHON = "/usr/bin/python3"  # for peers that Debian packages
+BENCH_PYTHON = ROOT / ".bench-venv/bin/python"
+
+
+def ours(kind, **flags):
+    return Side(BINARY / "cvtrain-bench-input", kind, *flag_list(flags))
+
+
+def peer(script, kind, python=SYSTEM_PYTHON, **flags):
+    return Side(python, ROOT / "bench/peers" / script, kind, *flag_list(flags))
+
+
+def flag_list(flags):
+    return [f"--{name.replace('_', '-')}={value}" for name, value in flags.items()]
+
+
 def _run(*command):
     done = subprocess.run(command, capture_output=True, text=True, check=False, cwd=ROOT)
     return done.stdout.strip()
@@ -69,6 +169,19 @@ def machine():
         "kernel": platform.release(),
         "system": _run("sh", "-c", ". /etc/os-release; echo $PRETTY_NAME"),
     }
+
+
+def debian_versions():
+    """Of what the peers and we are linked with."""
+    packages = ["libjpeg62-turbo", "python3-ffcv", "python3-numba", "python3-opencv", "python3-torch", "python3-pil"]
+    shown = _run("dpkg-query", "-W", "-f", "${Package} ${Version}\\n", *packages, "python3-torchvision")
+    return dict(line.split(" ", 1) for line in shown.splitlines())
+
+
+def python_versions(*packages):
+    """Of the benchmarks' own Python packages."""
+    code = "import importlib.metadata, sys; print(*[importlib.metadata.version(one) for one in sys.argv[1:]])"
+    return dict(zip(packages, _run(BENCH_PYTHON, "-c", code, *packages).split()))
 
 
 def finish(figures, versions, command, notes=""):

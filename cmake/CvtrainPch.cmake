@@ -7,7 +7,9 @@
 #                               the templates of a precompiled header anew in each.
 #   cvtrain_grpc_pch(TARGET)    TARGET includes <grpcpp/grpcpp.h>
 #   cvtrain_test_pch(TARGET)    TARGET includes <gmock/gmock.h> and <gtest/gtest.h>; cvtrain_test()
-#                               asks for it, for each test that has asked for no other
+#                               asks for it, for each test that has asked for no other. Tests that
+#                               link gRPC must ask for that: its -pthread defines a macro, and a
+#                               header that was precompiled without it is refused.
 #
 # Each header is compiled once, by an object library that holds nothing else, and used by all
 # targets that ask. They are compiled with the same options as ours, so a target that adds options

@@ -23,17 +23,24 @@ absl::Status SendCheckpoint(const CheckpointStore& store, absl::string_view name
   }
 }
 
-absl::Status SendShard(const ShardStore& store, absl::string_view digest, int64_t offset,
+absl::Status SendShard(const ShardStore& store, absl::string_view digest, const ByteRange& range,
                        const std::function<bool(const std::string& bytes, uint32_t crc32c)>& send) {
   CVT_ASSIGN_OR_RETURN(const auto file, store.OpenRead(digest));
   CVT_ASSIGN_OR_RETURN(const uint64_t size, file->Size());
-  if (offset < 0 || static_cast<uint64_t>(offset) > size) {
+  if (range.offset < 0 || static_cast<uint64_t>(range.offset) > size) {
     return InvalidArgument(Reason::kFieldInvalid,
-                           absl::StrCat("offset: must be in [0, ", size, "], got ", offset));
+                           absl::StrCat("offset: must be in [0, ", size, "], got ", range.offset));
   }
+  const auto offset = static_cast<uint64_t>(range.offset);
+  if (range.length < 0 || static_cast<uint64_t>(range.length) > size - offset) {
+    return InvalidArgument(Reason::kFieldInvalid,
+                           absl::StrCat("length: must be in [0, ", size - offset, "] from offset ",
+                                        offset, ", got ", range.length));
+  }
+  const uint64_t end = range.length == 0 ? size : offset + static_cast<uint64_t>(range.length);
   std::string bytes;
-  for (auto at = static_cast<uint64_t>(offset); at < size; at += bytes.size()) {
-    bytes.resize(std::min<uint64_t>(limits::kChunkSizeBytes, size - at));
+  for (uint64_t at = offset; at < end; at += bytes.size()) {
+    bytes.resize(std::min<uint64_t>(limits::kChunkSizeBytes, end - at));
     CVT_ASSIGN_OR_RETURN(const size_t got, file->Read(at, absl::MakeSpan(bytes)));
     if (got != bytes.size()) {
       return DataLoss(Reason::kShardBad, absl::StrCat("shard ", digest, ": ends at ", at + got,

@@ -24,11 +24,17 @@ namespace cvtrain::coordinator {
 absl::Status SendCheckpoint(const CheckpointStore& store, absl::string_view name, int64_t offset,
                             const std::function<bool(const CheckpointChunk& chunk)>& send);
 
-// Sends a shard from `offset` on, as SendCheckpoint().
+// Bytes of a file.
+struct ByteRange {
+  int64_t offset = 0;
+  int64_t length = 0;  // 0: to the end
+};
+
+// Sends `range` of a shard, as SendCheckpoint().
 //
-// Returns INVALID_ARGUMENT (FIELD_INVALID) for an offset outside of it, and the
-// errors of ShardStore::OpenRead().
-absl::Status SendShard(const ShardStore& store, absl::string_view digest, int64_t offset,
+// Returns INVALID_ARGUMENT (FIELD_INVALID) for a range that is not inside of it,
+// and the errors of ShardStore::OpenRead().
+absl::Status SendShard(const ShardStore& store, absl::string_view digest, const ByteRange& range,
                        const std::function<bool(const std::string& bytes, uint32_t crc32c)>& send);
 
 // A worker's lines as the store takes them. INVALID_ARGUMENT (BAD_RESOURCE_NAME).

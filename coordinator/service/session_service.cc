@@ -278,7 +278,8 @@ grpc::Status SessionService::FetchShard(
   absl::Status status = caller.status();
   if (status.ok()) status = CheckSpeaksFor(*caller, request->worker());
   if (!status.ok()) return dispatch_.Count(status);
-  return dispatch_.Count(SendShard(stores_.shards, request->digest(), request->offset(),
+  return dispatch_.Count(SendShard(stores_.shards, request->digest(),
+                                   {.offset = request->offset(), .length = request->length()},
                                    [&](const std::string& bytes, uint32_t crc32c) {
                                      session_v1::FetchShardResponse response;
                                      response.set_data(bytes);

@@ -1,138 +1,167 @@
 // Both resizers are one separable filter: each output pixel of an axis is a weighted sum of a run
-// of source pixels, with integer weights that add up to kOne. First along x into 16 bits (8.8),
-// then along y. Weights come from exact integer arithmetic, so the bytes are the same everywhere.
+// of source pixels, with integer weights that add up to kOne. First along y, so that rows are
+// summed as they lie and there are fewer of them for the slower pass along x.
+
+#include "formats/image/resize.h"
 
 #include <algorithm>
 #include <cstdint>
 #include <vector>
 
 #include "common/status_macros.h"
-#include "formats/image/image.h"
 
 namespace cvtrain::formats {
 namespace {
 
-constexpr int kWeightBits = 14;
-constexpr int32_t kOne = 1 << kWeightBits;
-constexpr int kMiddleBits = 8;  // fraction bits between the passes
+constexpr int32_t kOne = 1 << kResizeWeightBits;
 
-// The filter of one axis: output pixel i sums sources[i.first + k] * weights[i.begin + k].
-struct Axis {
-  struct Run {
-    int32_t first;  // source index
-    int32_t count;
-    int32_t begin;  // index into weights
-  };
-  std::vector<Run> runs;
-  std::vector<int32_t> weights;
+// Appends runs to an axis; each gets weights that add up to kOne, and an even count.
+class AxisBuilder {
+ public:
+  AxisBuilder(ResizeAxis* axis, int out) : axis_(axis) {
+    axis_->runs.clear();
+    axis_->weights.clear();
+    axis_->runs.reserve(static_cast<size_t>(out));
+  }
+
+  void Begin(int64_t first) {
+    axis_->runs.push_back(
+        {static_cast<int32_t>(first), 0, static_cast<int32_t>(axis_->weights.size())});
+  }
+
+  void Add(int64_t weight) { axis_->weights.push_back(static_cast<int16_t>(weight)); }
+
+  void End() {
+    ResizeAxis::Run& run = axis_->runs.back();
+    if ((static_cast<int32_t>(axis_->weights.size()) - run.begin) % 2 != 0) Add(0);
+    run.count = static_cast<int32_t>(axis_->weights.size()) - run.begin;
+  }
+
+ private:
+  ResizeAxis* axis_;
 };
 
-// Makes the weights of the last run, which are rounded, add up to kOne.
-void Balance(Axis* axis) {
-  const Axis::Run& run = axis->runs.back();
-  auto begin = axis->weights.begin() + run.begin;
-  int32_t sum = 0;
-  for (auto it = begin; it != axis->weights.end(); ++it) sum += *it;
-  *std::max_element(begin, axis->weights.end()) += kOne - sum;
-}
-
-// Output pixel i covers the source from i * in / out to (i + 1) * in / out; in units of 1 / out.
-Axis AreaAxis(int in, int out) {
-  Axis axis;
-  axis.runs.reserve(static_cast<size_t>(out));
-  for (int64_t i = 0; i < out; ++i) {
-    const int64_t from = i * in;
-    const int64_t to = from + in;
-    const int64_t first = from / out;
-    const int64_t last = (to - 1) / out;
-    axis.runs.push_back({static_cast<int32_t>(first), static_cast<int32_t>(last - first + 1),
-                         static_cast<int32_t>(axis.weights.size())});
-    for (int64_t j = first; j <= last; ++j) {
-      const int64_t overlap = std::min(to, (j + 1) * out) - std::max(from, j * out);
-      axis.weights.push_back(static_cast<int32_t>((overlap * kOne + in / 2) / in));
+// Output pixel i covers the source from (from + i * length / out) / unit, and is as long as that
+// step. In units of 1 / (unit * out), a source pixel is unit * out long and an output pixel
+// `length`.
+void BuildArea(const Resizer::Span& span, int out, ResizeAxis* axis) {
+  AxisBuilder builder(axis, out);
+  // The share of an output pixel up to a length, as a weight: a multiplication, for there are as
+  // many as pixels. Differences of rounded shares add up to kOne whatever their number.
+  constexpr int kScaleBits = 32;
+  const int64_t scale = (int64_t{kOne} << kScaleBits) / span.length;
+  const auto share = [scale](int64_t length) {
+    return (length * scale + (int64_t{1} << (kScaleBits - 1))) >> kScaleBits;
+  };
+  const int64_t pixel = span.unit * out;
+  int64_t first = span.from * out / pixel;  // source pixel in which the output pixel begins
+  int64_t first_left = pixel - span.from * out % pixel;  // what is left of it
+  for (int i = 0; i < out; ++i) {
+    builder.Begin(first);
+    int64_t covered = 0;
+    int64_t given = 0;
+    while (covered < span.length) {
+      const int64_t taken = std::min(span.length - covered, first_left);
+      covered += taken;
+      const int64_t upto = share(covered);
+      builder.Add(upto - given);
+      given = upto;
+      first_left -= taken;
+      if (first_left == 0) {
+        ++first;
+        first_left = pixel;
+      }
     }
-    Balance(&axis);
+    builder.End();
   }
-  return axis;
 }
 
-// The centre of output pixel i lies at (2i + 1) * in / (2 * out) - 1/2 of the source.
-Axis LinearAxis(int in, int out) {
-  Axis axis;
-  axis.runs.reserve(static_cast<size_t>(out));
+// The centre of output pixel i lies at (from + (2i + 1) * length / (2 * out)) / unit - 1/2 of the
+// source, which has `pixels`.
+void BuildLinear(const Resizer::Span& span, int pixels, int out, ResizeAxis* axis) {
+  AxisBuilder builder(axis, out);
+  const int64_t pixel = 2 * span.unit * out;
   for (int64_t i = 0; i < out; ++i) {
-    const int64_t unit = 2 * int64_t{out};
     const int64_t position =
-        std::clamp<int64_t>((2 * i + 1) * in - out, 0, (int64_t{in} - 1) * unit);
-    const int64_t first = std::min<int64_t>(position / unit, std::max(in - 2, 0));
-    axis.runs.push_back(
-        {static_cast<int32_t>(first), in > 1 ? 2 : 1, static_cast<int32_t>(axis.weights.size())});
-    const auto second = static_cast<int32_t>(((position - first * unit) * kOne + out) / unit);
-    axis.weights.push_back(kOne - (in > 1 ? second : 0));
-    if (in > 1) axis.weights.push_back(second);
-  }
-  return axis;
-}
-
-void FilterRow(const uint8_t* source, const Axis& axis, uint16_t* out) {
-  constexpr int kShift = kWeightBits - kMiddleBits;
-  constexpr int32_t kHalf = 1 << (kShift - 1);
-  for (const Axis::Run& run : axis.runs) {
-    const uint8_t* pixel = source + int64_t{run.first} * 3;
-    const int32_t* weight = axis.weights.data() + run.begin;
-    int32_t r = kHalf, g = kHalf, b = kHalf;
-    for (int k = 0; k < run.count; ++k, pixel += 3) {
-      r += pixel[0] * weight[k];
-      g += pixel[1] * weight[k];
-      b += pixel[2] * weight[k];
-    }
-    out[0] = static_cast<uint16_t>(r >> kShift);
-    out[1] = static_cast<uint16_t>(g >> kShift);
-    out[2] = static_cast<uint16_t>(b >> kShift);
-    out += 3;
+        std::clamp<int64_t>((2 * i + 1) * span.length + 2 * span.from * out - span.unit * out, 0,
+                            (int64_t{pixels} - 1) * pixel);
+    const int64_t first = std::min<int64_t>(position / pixel, std::max(pixels - 2, 0));
+    builder.Begin(first);
+    const int64_t second = pixels > 1 ? ((position - first * pixel) * kOne + pixel / 2) / pixel : 0;
+    builder.Add(kOne - second);
+    if (pixels > 1) builder.Add(second);
+    builder.End();
   }
 }
 
-void Filter(const ImageView& source, const Axis& along_x, const Axis& along_y, Image* out) {
-  constexpr int kShift = kWeightBits + kMiddleBits;
-  constexpr uint32_t kHalf = uint32_t{1} << (kShift - 1);
-  const size_t row_values = along_x.runs.size() * 3;
-  std::vector<uint16_t> rows(static_cast<size_t>(source.height) * row_values);
-  for (int y = 0; y < source.height; ++y) {
-    FilterRow(source.data + y * source.stride, along_x,
-              rows.data() + static_cast<size_t>(y) * row_values);
+void BuildAreaOrLinear(const Resizer::Span& span, int pixels, int out, ResizeAxis* axis) {
+  if (span.length > out * span.unit) {
+    BuildArea(span, out, axis);
+  } else {
+    BuildLinear(span, pixels, out, axis);
   }
-  std::vector<uint32_t> sums(row_values);
-  uint8_t* to = out->pixels.data();
-  for (const Axis::Run& run : along_y.runs) {
-    std::fill(sums.begin(), sums.end(), kHalf);
-    for (int k = 0; k < run.count; ++k) {
-      const uint16_t* row = rows.data() + static_cast<size_t>(run.first + k) * row_values;
-      const auto weight =
-          static_cast<uint32_t>(along_y.weights[static_cast<size_t>(run.begin + k)]);
-      for (size_t i = 0; i < row_values; ++i) sums[i] += row[i] * weight;
-    }
-    for (size_t i = 0; i < row_values; ++i) to[i] = static_cast<uint8_t>(sums[i] >> kShift);
-    to += row_values;
-  }
+}
+
+Resizer::Span All(int pixels) { return {.from = 0, .length = pixels, .unit = 1}; }
+
+bool IsWithin(const Resizer::Span& span, int pixels) {
+  return span.unit >= 1 && span.from >= 0 && span.length >= 1 &&
+         span.from + span.length <= pixels * span.unit;
 }
 
 }  // namespace
 
+void Resizer::Area(const ImageView& source, const Options& options, uint8_t* pixels) {
+  AreaOf(source, All(source.width), All(source.height), options, pixels);
+}
+
+void Resizer::AreaOf(const ImageView& source, const Span& x, const Span& y, const Options& options,
+                     uint8_t* pixels) {
+  CVT_CHECK(IsWithin(x, source.width) && IsWithin(y, source.height));
+  CVT_CHECK(options.width > 0 && options.height > 0);
+  BuildAreaOrLinear(x, source.width, options.width, &along_x_);
+  BuildAreaOrLinear(y, source.height, options.height, &along_y_);
+  if (options.mirror) std::reverse(along_x_.runs.begin(), along_x_.runs.end());
+  Filter(source, options.height, pixels);
+}
+
+void Resizer::Bilinear(const ImageView& source, const Options& options, uint8_t* pixels) {
+  CVT_CHECK(source.width > 0 && source.height > 0 && options.width > 0 && options.height > 0);
+  BuildLinear(All(source.width), source.width, options.width, &along_x_);
+  BuildLinear(All(source.height), source.height, options.height, &along_y_);
+  if (options.mirror) std::reverse(along_x_.runs.begin(), along_x_.runs.end());
+  Filter(source, options.height, pixels);
+}
+
+void Resizer::Filter(const ImageView& source, int height, uint8_t* pixels) {
+  const ResizeKernels& kernels = BestResizeKernels();
+  const size_t row_values = static_cast<size_t>(source.width) * 3;
+  // What lies behind the row takes part with a weight of zero.
+  row_.assign(row_values + kResizeRowPadding, 0);
+  const size_t out_stride = along_x_.runs.size() * 3;
+  for (int y = 0; y < height; ++y, pixels += out_stride) {
+    const ResizeAxis::Run& run = along_y_.runs[static_cast<size_t>(y)];
+    taps_.resize(static_cast<size_t>(run.count));
+    for (int k = 0; k < run.count; ++k) {
+      const int row = std::min(run.first + k, source.height - 1);  // the last may have no weight
+      taps_[static_cast<size_t>(k)] = source.data + row * source.stride;
+    }
+    kernels.sum_rows(taps_.data(), along_y_.weights.data() + run.begin, run.count, row_values,
+                     row_.data());
+    kernels.filter_row(row_.data(), along_x_, pixels);
+  }
+}
+
 void ResizeArea(const ImageView& source, int width, int height, Image* out) {
-  CVT_CHECK(source.width > 0 && source.height > 0 && width > 0 && height > 0);
+  CVT_CHECK(width > 0 && height > 0);
   out->Resize(width, height);
-  Filter(
-      source,
-      source.width > width ? AreaAxis(source.width, width) : LinearAxis(source.width, width),
-      source.height > height ? AreaAxis(source.height, height) : LinearAxis(source.height, height),
-      out);
+  Resizer().Area(source, {.width = width, .height = height}, out->pixels.data());
 }
 
 void ResizeBilinear(const ImageView& source, int width, int height, Image* out) {
-  CVT_CHECK(source.width > 0 && source.height > 0 && width > 0 && height > 0);
+  CVT_CHECK(width > 0 && height > 0);
   out->Resize(width, height);
-  Filter(source, LinearAxis(source.width, width), LinearAxis(source.height, height), out);
+  Resizer().Bilinear(source, {.width = width, .height = height}, out->pixels.data());
 }
 
 }  // namespace cvtrain::formats

@@ -7,6 +7,8 @@
 #include <torch/version.h>
 #include <unistd.h>
 
+#include <algorithm>
+#include <cstdint>
 #include <cstdio>
 #include <cstdlib>
 #include <string>
@@ -78,9 +80,19 @@ v1::Hello MakeHello() {
   return hello;
 }
 
+// What decoded pictures may take beside the tensors, which the slot's limit counts: a share of the
+// slot, or, where a slot has no limit, a fixed amount.
+int64_t PictureCacheBytes(int64_t slot_bytes) {
+  constexpr int64_t kShareOfSlot = 8;
+  constexpr int64_t kUnlimitedSlot = int64_t{256} << 20;
+  constexpr int64_t kMax = int64_t{4} << 30;
+  return slot_bytes == 0 ? kUnlimitedSlot : std::min(slot_bytes / kShareOfSlot, kMax);
+}
+
 absl::Status Serve(AgentLink& link) {
-  const BatchSourceFactory batch_sources = [&link](const BatchSourceContext& context) {
-    return NewShardBatchSource(context, link, ShardBatchSourceOptions());
+  ShardBatchSourceOptions source_options;
+  const BatchSourceFactory batch_sources = [&](const BatchSourceContext& context) {
+    return NewShardBatchSource(context, link, source_options);
   };
   const AttemptServices services = {.host = link,
                                     .checkpoints = link,
@@ -90,6 +102,7 @@ absl::Status Serve(AgentLink& link) {
   for (int i = 0; i < limits::kAttemptsPerTrainerMax; ++i) {
     const auto next = link.WaitForStart();
     if (!next.has_value()) return absl::OkStatus();
+    source_options.picture_cache_bytes = PictureCacheBytes(next->start.memory_bytes());
     const AttemptResult result = RunAttempt(next->start, next->checkpoint, services);
     v1::Exit exit;
     exit.set_cause(result.cause);

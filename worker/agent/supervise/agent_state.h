@@ -42,7 +42,7 @@ struct Agent::Telemetry {
   Counter& reconnects;
   Counter& steps;
   Counter& images;
-  Counter& input_stall;
+  CounterSet input_stall;
   Counter& points;
   Histogram& trial_start;
   CounterSet ranks_ended;

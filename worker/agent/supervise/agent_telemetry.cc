@@ -9,7 +9,8 @@ namespace {
 
 // Series of a trainer that count here as well.
 constexpr absl::string_view kSamples = "samples";
-constexpr absl::string_view kInputStall = "input_stall_seconds";
+// Then the cause: input_stall_seconds/network.
+constexpr absl::string_view kInputStall = "input_stall_seconds/";
 
 std::vector<std::string> CauseLabels() {
   std::vector<std::string> labels;
@@ -46,8 +47,11 @@ Agent::Telemetry::Telemetry(TelemetryRegistry& registry)
           {.name = "cvtrain_worker_steps_total", .help = "Steps of all ranks on this worker"})),
       images(registry.NewCounter({.name = "cvtrain_worker_images_total",
                                   .help = "Images trained on, of attempts with rank 0 here"})),
-      input_stall(registry.NewCounter({.name = "cvtrain_worker_input_stall_seconds_total",
-                                       .help = "Time that steps waited for data, where reported"})),
+      input_stall(registry,
+                  {.name = "cvtrain_worker_input_stall_seconds_total",
+                   .help = "Time that steps waited for pictures, of steps that waited for more "
+                           "than a hundredth of their time, by what held up the pictures"},
+                  "cause", {"network", "disk", "decode"}),
       points(registry.NewCounter({.name = "cvtrain_worker_metric_points_total",
                                   .help = "Points of series that trainers reported"})),
       trial_start(registry.NewHistogram({.name = "cvtrain_worker_trial_start_seconds",
@@ -121,8 +125,10 @@ void Agent::CountProgress(const AttemptKey& key, int rank, const trainer::v1::Re
   }
   for (const v1::MetricSeries& series : report.series()) {
     series_->points.Increment(series.values_size());
+    absl::string_view stall_cause = series.metric();
+    const bool is_stall = absl::ConsumePrefix(&stall_cause, kInputStall);
     for (const double value : series.values()) {
-      if (series.metric() == kInputStall && value > 0) series_->input_stall.Increment(value);
+      if (is_stall && value > 0) series_->input_stall.For(stall_cause).Increment(value);
       if (series.metric() != kSamples) continue;
       // The first point of a resumed attempt counts from where the trial stood.
       const bool fresh = !attempt.assign.has_resume();

@@ -12,6 +12,7 @@
 #include "absl/types/span.h"
 #include "plan/curriculum/trial_plan.h"
 #include "worker/trainer/data/logical_share.h"
+#include "worker/trainer/data/work_times.h"
 
 namespace cvtrain::v1 {
 class DatasetVersion;
@@ -85,8 +86,8 @@ class BatchSource {
   // Waits for the next batch of the pass; nothing after its last.
   virtual absl::StatusOr<std::optional<Batch>> NextEvaluation() = 0;
 
-  // Time that NextTraining() has waited for pictures so far.
-  virtual absl::Duration training_stall() const = 0;
+  // Time that NextTraining() and WaitForTraining() have waited for pictures so far, and why.
+  virtual InputStall training_stall() const = 0;
 
   // Pictures that could not be decoded and were replaced by another one, so far.
   virtual int64_t replaced_samples() const = 0;

@@ -2,7 +2,9 @@
 
 #include <algorithm>
 #include <cmath>
-#include <cstring>
+#include <tuple>
+#include <utility>
+#include <vector>
 
 #include "common/errors.h"
 #include "common/status_macros.h"
@@ -15,66 +17,59 @@ using formats::Image;
 using formats::ImageView;
 using formats::Rect;
 
-// The crop in pixels of a rung: scaled, rounded, at least one pixel, inside.
-Rect ToRung(const CropRect& crop, formats::PictureSize source, formats::PictureSize rung) {
-  const double sx = static_cast<double>(rung.width) / source.width;
-  const double sy = static_cast<double>(rung.height) / source.height;
-  const auto clamp = [](double value, int low, int high) {
-    return std::clamp(static_cast<int>(std::lround(value)), low, high);
+// Parts of a pixel to which a crop is known in a rung; enough to be seen nowhere.
+constexpr int64_t kUnit = 256;
+
+// One side of a crop, in 1/kUnit pixels of a rung: inside, at least a pixel long.
+struct Side {
+  int64_t from = 0;
+  int64_t length = 0;
+};
+
+Side ToRung(double from, double length, double scale, int pixels) {
+  const int64_t end = pixels * kUnit;
+  const auto round = [&](double value, int64_t low, int64_t high) {
+    return std::clamp<int64_t>(std::llround(value * scale * static_cast<double>(kUnit)), low, high);
   };
-  Rect rect;
-  rect.x = clamp(crop.x * sx, 0, rung.width - 1);
-  rect.y = clamp(crop.y * sy, 0, rung.height - 1);
-  rect.width = clamp((crop.x + crop.width) * sx, rect.x + 1, rung.width) - rect.x;
-  rect.height = clamp((crop.y + crop.height) * sy, rect.y + 1, rung.height) - rect.y;
-  return rect;
+  Side side;
+  side.from = round(from, 0, end - kUnit);
+  side.length = round(from + length, side.from + kUnit, end) - side.from;
+  return side;
 }
 
 // The largest of 1, 2, 4, 8 at which the crop is still at least as large as wanted.
-int ScaleDenominator(const Rect& crop, const PictureTarget& target) {
+int ScaleDenominator(const Side& x, const Side& y, const PictureTarget& target) {
   int denominator = 1;
-  while (denominator < 8 && crop.width >= target.width * denominator * 2 &&
-         crop.height >= target.height * denominator * 2) {
+  while (denominator < 8 && x.length >= target.width * denominator * 2 * kUnit &&
+         y.length >= target.height * denominator * 2 * kUnit) {
     denominator *= 2;
   }
   return denominator;
 }
 
-// A crop of the picture in pixels of the picture at 1/denominator.
-Rect AtScale(const Rect& crop, int denominator) {
-  const int x = crop.x / denominator;
-  const int y = crop.y / denominator;
-  return {.x = x,
-          .y = y,
-          .width = std::max(1, (crop.x + crop.width) / denominator - x),
-          .height = std::max(1, (crop.y + crop.height) / denominator - y)};
+// The pixels that a side touches at 1/denominator: the first, and how many.
+std::pair<int, int> Touched(const Side& side, int denominator) {
+  const int64_t pixel = kUnit * denominator;
+  const int64_t first = side.from / pixel;
+  const int64_t end = (side.from + side.length + pixel - 1) / pixel;
+  return {static_cast<int>(first), static_cast<int>(end - first)};
 }
 
-ImageView Cut(const Image& image, const Rect& rect) {
+formats::Resizer::Span SpanFrom(int first, const Side& side, int denominator) {
+  const int64_t pixel = kUnit * denominator;
+  return {.from = side.from - first * pixel, .length = side.length, .unit = pixel};
+}
+
+ImageView Part(const Image& image, const Rect& rect) {
   const int64_t stride = int64_t{3} * image.width;
   return {image.pixels.data() + rect.y * stride + int64_t{3} * rect.x, rect.width, rect.height,
           stride};
 }
 
-void CopyRows(const Image& image, bool flip, absl::Span<uint8_t> pixels) {
-  if (!flip) {
-    std::memcpy(pixels.data(), image.pixels.data(), pixels.size());
-    return;
-  }
-  const size_t width = static_cast<size_t>(image.width);
-  for (size_t row = 0; row < static_cast<size_t>(image.height); ++row) {
-    const uint8_t* from = image.pixels.data() + row * width * 3;
-    uint8_t* to = pixels.data() + row * width * 3;
-    for (size_t x = 0; x < width; ++x) std::memcpy(to + x * 3, from + (width - 1 - x) * 3, 3);
-  }
-}
-
 }  // namespace
 
-absl::Status PictureReader::Read(formats::ShardReader& shard, int64_t record,
-                                 const PictureTarget& target, absl::Span<uint8_t> pixels) {
-  CVT_CHECK(pixels.size() ==
-            static_cast<size_t>(target.width) * static_cast<size_t>(target.height) * 3);
+PictureReader::Cut PictureReader::CutOf(const formats::ShardReader& shard, int64_t record,
+                                        const PictureTarget& target) {
   const formats::ShardRecord facts = shard.record(record);
   const std::vector<int>& rungs = shard.info().rungs;
   const int rung = formats::PickRung(facts, rungs,
@@ -82,46 +77,98 @@ absl::Status PictureReader::Read(formats::ShardReader& shard, int64_t record,
                                       .crop_height = target.crop.height,
                                       .target_width = target.width,
                                       .target_height = target.height});
-  CVT_ASSIGN_OR_RETURN(const absl::string_view bytes, shard.Read(record, rung, &scratch_));
-  const Rect crop = ToRung(target.crop, facts.source, formats::RungSize(facts, rungs, rung));
-  const bool is_source = rung == static_cast<int>(rungs.size());
-  if (is_source &&
-      (facts.source_format != formats::SourceFormat::kJpeg || facts.source_orientation != 1)) {
-    CVT_RETURN_IF_ERROR(DecodeWhole(bytes, facts.source_orientation));
-    if (crop.x + crop.width > decoded_.width || crop.y + crop.height > decoded_.height) {
-      return InvalidArgument(Reason::kDataBad, "the picture is smaller than its shard says");
-    }
-    formats::ResizeArea(Cut(decoded_, crop), target.width, target.height, &resized_);
-  } else {
-    CVT_RETURN_IF_ERROR(DecodeCrop(bytes, crop, target));
+  const formats::PictureSize size = formats::RungSize(facts, rungs, rung);
+  const Side x = ToRung(target.crop.x, target.crop.width,
+                        static_cast<double>(size.width) / facts.source.width, size.width);
+  const Side y = ToRung(target.crop.y, target.crop.height,
+                        static_cast<double>(size.height) / facts.source.height, size.height);
+  Cut cut;
+  if (rung == static_cast<int>(rungs.size())) {
+    cut.is_jpeg =
+        facts.source_format == formats::SourceFormat::kJpeg && facts.source_orientation == 1;
+    cut.orientation = facts.source_orientation;
   }
-  CopyRows(resized_, target.flip, pixels);
+  const int denominator = cut.is_jpeg ? ScaleDenominator(x, y, target) : 1;
+  cut.key = {.shard = &shard, .record = record, .rung = rung, .scale_denominator = denominator};
+  std::tie(cut.rect.x, cut.rect.width) = Touched(x, denominator);
+  std::tie(cut.rect.y, cut.rect.height) = Touched(y, denominator);
+  cut.x = SpanFrom(cut.rect.x, x, denominator);
+  cut.y = SpanFrom(cut.rect.y, y, denominator);
+  cut.width = formats::ScaledSide(size.width, denominator);
+  cut.height = formats::ScaledSide(size.height, denominator);
+  return cut;
+}
+
+absl::Status PictureReader::Read(formats::ShardReader& shard, int64_t record,
+                                 const PictureTarget& target, absl::Span<uint8_t> pixels) {
+  CVT_RETURN_IF_ERROR(Find(shard, record, target));
+  return Decode(pixels);
+}
+
+absl::Status PictureReader::Find(formats::ShardReader& shard, int64_t record,
+                                 const PictureTarget& target) {
+  target_ = target;
+  cut_ = CutOf(shard, record, target);
+  whole_ = cache_ != nullptr ? cache_->Find(cut_.key) : nullptr;
+  if (whole_ != nullptr) return absl::OkStatus();
+  CVT_ASSIGN_OR_RETURN(bytes_, shard.Read(record, cut_.key.rung, &scratch_));
   return absl::OkStatus();
 }
 
-absl::Status PictureReader::DecodeCrop(absl::string_view bytes, const Rect& crop,
-                                       const PictureTarget& target) {
-  const int denominator = ScaleDenominator(crop, target);
+absl::Status PictureReader::Decode(absl::Span<uint8_t> pixels) {
+  CVT_CHECK(pixels.size() ==
+            static_cast<size_t>(target_.width) * static_cast<size_t>(target_.height) * 3);
+  CVT_ASSIGN_OR_RETURN(const ImageView cut, DecodeCut());
+  resizer_.AreaOf(cut, cut_.x, cut_.y,
+                  {.width = target_.width, .height = target_.height, .mirror = target_.flip},
+                  pixels.data());
+  return absl::OkStatus();
+}
+
+absl::StatusOr<ImageView> PictureReader::DecodeCut() {
+  if (whole_ == nullptr) DecodeForCache();
+  if (whole_ != nullptr) return Part(*whole_, cut_.rect);
+  if (!cut_.is_jpeg) {
+    CVT_RETURN_IF_ERROR(DecodeWhole(&decoded_));
+    return Part(decoded_, cut_.rect);
+  }
   CVT_RETURN_IF_ERROR(decoder_.Decode(
-      bytes, {.scale_denominator = denominator, .crop = AtScale(crop, denominator), .fast = true},
+      bytes_, {.scale_denominator = cut_.key.scale_denominator, .crop = cut_.rect, .fast = true},
       &decoded_));
-  formats::ResizeArea(decoded_, target.width, target.height, &resized_);
-  return absl::OkStatus();
+  return ImageView(decoded_);
 }
 
-absl::Status PictureReader::DecodeWhole(absl::string_view bytes, int orientation) {
-  switch (formats::SniffImageKind(bytes)) {
+absl::Status PictureReader::DecodeWhole(Image* out) {
+  switch (formats::SniffImageKind(bytes_)) {
     case formats::ImageKind::kJpeg:
-      CVT_RETURN_IF_ERROR(decoder_.Decode(bytes, {.fast = true}, &decoded_));
+      CVT_RETURN_IF_ERROR(decoder_.Decode(
+          bytes_, {.scale_denominator = cut_.key.scale_denominator, .fast = true}, out));
       break;
     case formats::ImageKind::kPng:
-      CVT_RETURN_IF_ERROR(formats::DecodePng(bytes, {}, &decoded_));
+      CVT_RETURN_IF_ERROR(formats::DecodePng(bytes_, {}, out));
       break;
     default:
       return InvalidArgument(Reason::kDataBad, "the source is no picture that can be decoded");
   }
-  formats::ApplyOrientation(orientation, &decoded_);
+  formats::ApplyOrientation(cut_.orientation, out);
+  if (out->width != cut_.width || out->height != cut_.height) {
+    return InvalidArgument(Reason::kDataBad, "the picture is not of the size that its shard says");
+  }
   return absl::OkStatus();
+}
+
+void PictureReader::DecodeForCache() {
+  const int64_t size = int64_t{3} * cut_.width * cut_.height;
+  if (cache_ == nullptr || !cache_->Reserve(size)) return;
+  auto image = std::make_shared<Image>();
+  // Damage outside the cut is none of this picture's business: whether a sample is bad must not
+  // depend on the room in the cache. What is wrong with the cut, its own decoding will say.
+  if (!DecodeWhole(image.get()).ok()) {
+    cache_->Release(size);
+    return;
+  }
+  cache_->Insert(cut_.key, image, size);
+  whole_ = std::move(image);
 }
 
 }  // namespace cvtrain::trainer

@@ -2,14 +2,19 @@
 #define CVTRAIN_WORKER_TRAINER_DATA_PICTURE_READER_H_
 
 #include <cstdint>
+#include <memory>
 #include <string>
 
 #include "absl/status/status.h"
+#include "absl/status/statusor.h"
+#include "absl/strings/string_view.h"
 #include "absl/types/span.h"
 #include "formats/image/image.h"
 #include "formats/image/jpeg.h"
+#include "formats/image/resize.h"
 #include "formats/shard/shard_reader.h"
 #include "worker/trainer/data/crop.h"
+#include "worker/trainer/data/picture_cache.h"
 
 namespace cvtrain::trainer {
 
@@ -25,28 +30,66 @@ struct PictureTarget {
 // which the crop is at least as large as wanted, decoded at 1/2, 1/4 or 1/8 by a
 // smaller inverse transform where that is still large enough, and only around
 // the crop. The rest of the way is an area-weighted resize in integers, so the
-// pixels do not depend on the machine.
+// pixels do not depend on the machine, nor on what `cache` holds.
 //
 // Keeps its buffers from picture to picture. Thread-compatible: one per thread.
 class PictureReader {
  public:
-  // Fills `pixels`, height x width x 3 bytes, from `record` of `shard`.
+  PictureReader() : PictureReader(nullptr) {}
+  // `cache` may be null, and must outlive this; it may be shared.
+  explicit PictureReader(PictureCache* cache) : cache_(cache) {}
+
+  // Finds what `target` is cut from: in the cache, or as bytes of `shard`, which
+  // are verified. `shard` is used until Decode() is done.
   //
   // Returns DATA_LOSS (SHARD_BAD) and other errors of ShardReader::Read() if the
-  // shard is damaged; INVALID_ARGUMENT (DATA_BAD) or RESOURCE_EXHAUSTED
-  // (LIMIT_EXCEEDED) if the picture itself cannot be decoded.
+  // shard is damaged.
+  absl::Status Find(formats::ShardReader& shard, int64_t record, const PictureTarget& target);
+
+  // Fills `pixels`, height x width x 3 bytes, with what was found last. Called
+  // once after each Find() that succeeded.
+  //
+  // Returns INVALID_ARGUMENT (DATA_BAD) or RESOURCE_EXHAUSTED (LIMIT_EXCEEDED) if
+  // the picture itself cannot be decoded.
+  absl::Status Decode(absl::Span<uint8_t> pixels);
+
+  // Both at once.
   absl::Status Read(formats::ShardReader& shard, int64_t record, const PictureTarget& target,
                     absl::Span<uint8_t> pixels);
 
  private:
-  absl::Status DecodeCrop(absl::string_view bytes, const formats::Rect& crop,
-                          const PictureTarget& target);
-  absl::Status DecodeWhole(absl::string_view bytes, int orientation);
+  // What is to be decoded of a picture.
+  struct Cut {
+    PictureCache::Key key;
+    // What is resized, in the rung at the key's scale: the pixels that it touches, and where it
+    // lies in them.
+    formats::Rect rect;
+    formats::Resizer::Span x;
+    formats::Resizer::Span y;
+    int width = 0;  // of the whole rung at that scale
+    int height = 0;
+    bool is_jpeg = true;  // an upright JPEG, which can be decoded in part
+    int orientation = 1;  // of what is not
+  };
+  static Cut CutOf(const formats::ShardReader& shard, int64_t record, const PictureTarget& target);
 
+  // The part of the picture that is to be resized.
+  absl::StatusOr<formats::ImageView> DecodeCut();
+  absl::Status DecodeWhole(formats::Image* out);
+  // Decodes all of it into the cache, if there is room and nothing of it is damaged.
+  void DecodeForCache();
+
+  PictureCache* const cache_;
   formats::JpegDecoder decoder_;
-  std::string scratch_;
+  formats::Resizer resizer_;
   formats::Image decoded_;
-  formats::Image resized_;
+
+  // Of the picture that was found last.
+  PictureTarget target_;
+  Cut cut_;
+  std::shared_ptr<const formats::Image> whole_;  // decoded before
+  absl::string_view bytes_;                      // to be decoded; into the shard or scratch_
+  std::string scratch_;
 };
 
 }  // namespace cvtrain::trainer

@@ -16,6 +16,7 @@
 #include "common/thread.h"
 #include "plan/curriculum/sample_order.h"
 #include "worker/trainer/data/batch_job.h"
+#include "worker/trainer/data/picture_cache.h"
 #include "worker/trainer/data/picture_reader.h"
 #include "worker/trainer/data/split_reader.h"
 
@@ -41,6 +42,7 @@ class TrainingWalk {
   }
 
   bool AtEnd() const { return position_.epoch >= plan_.epochs(); }
+  int32_t epoch() const { return position_.epoch; }
 
   // Fills in what the next batch is made of, and moves on.
   void Next(BatchJob& job) {
@@ -130,12 +132,17 @@ class ShardBatchSource : public BatchSource {
         validation_(std::move(validation)),
         bad_train_(train_->images()),
         bad_validation_(validation_->images()),
+        pictures_(options.picture_cache_bytes),
         pool_(std::make_shared<JobPool>()),
         walk_(context) {
     for (int i = 0; i < options_.decode_threads; ++i) {
+      times_.push_back(std::make_unique<WorkTimes>(options_.clock));
+    }
+    for (int i = 0; i < options_.decode_threads; ++i) {
+      WorkTimes& times = *times_[static_cast<size_t>(i)];
       threads_.push_back(std::make_unique<Thread>(
-          absl::StrCat("decode-", i), [this](const StopToken& stop) { Decode(stop); },
-          options_.nice));
+          absl::StrCat("decode-", i),
+          [this, &times](const StopToken& stop) { Decode(stop, times); }, options_.nice));
     }
   }
 
@@ -153,7 +160,7 @@ class ShardBatchSource : public BatchSource {
   }
 
   bool WaitForTraining(int batches, absl::Duration timeout) override {
-    const absl::Duration start = options_.clock.SteadyNow();
+    stall_.Begin();
     const auto ready = [this, batches]() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_) {
       const size_t wanted = std::min(training_.size(), static_cast<size_t>(batches));
       return !failure_.ok() ||
@@ -162,14 +169,14 @@ class ShardBatchSource : public BatchSource {
     };
     absl::MutexLock lock(&mu_);
     const bool is_ready = mu_.AwaitWithTimeout(absl::Condition(&ready), timeout);
-    stall_ += options_.clock.SteadyNow() - start;
+    stall_.End();
     return is_ready;
   }
 
   absl::StatusOr<Batch> NextTraining() override {
-    const absl::Duration start = options_.clock.SteadyNow();
+    stall_.Begin();
     absl::StatusOr<std::unique_ptr<BatchJob>> job = Await(&ShardBatchSource::training_);
-    stall_ += options_.clock.SteadyNow() - start;
+    stall_.End();
     CVT_RETURN_IF_ERROR(job.status());
     if (*job == nullptr) return absl::OutOfRangeError("the plan has ended");
     QueueTraining();
@@ -191,7 +198,7 @@ class ShardBatchSource : public BatchSource {
     return MakeBatch(std::move(job), pool_);
   }
 
-  absl::Duration training_stall() const override { return stall_; }
+  InputStall training_stall() const override { return stall_.stall(); }
 
   int64_t replaced_samples() const override {
     absl::MutexLock lock(&mu_);
@@ -222,7 +229,9 @@ class ShardBatchSource : public BatchSource {
     while (SizeOf(&ShardBatchSource::training_) < static_cast<size_t>(options_.batches_ahead) &&
            !walk_.AtEnd()) {
       std::unique_ptr<BatchJob> job = pool_->Take();
+      const int32_t epoch = walk_.epoch();
       walk_.Next(*job);
+      if (walk_.epoch() != epoch) pictures_.BeginEpoch();
       for (const BatchItem& item : job->items) samples.push_back(item.sample);
       Push(&ShardBatchSource::training_, std::move(job));
     }
@@ -297,15 +306,25 @@ class ShardBatchSource : public BatchSource {
     size_t end = 0;
   };
 
-  void Decode(const StopToken& stop) {
-    PictureReader reader;
+  // What a decoding thread works with.
+  struct Tools {
+    WorkTimes& times;
+    PictureReader training;
+    // Evaluation shows a picture once in a while, and always alike: caching it only takes room.
+    PictureReader evaluation;
+  };
+
+  void Decode(const StopToken& stop, WorkTimes& times) {
+    Tools tools = {.times = times, .training = PictureReader(&pictures_), .evaluation = {}};
     while (!stop.stop_requested()) {
+      times.Enter(WorkTimes::kIdle);
       const Turn turn = TakeTurn();
+      times.Enter(WorkTimes::kDecode);
       if (turn.job == nullptr) return;
       int64_t replaced = 0;
       absl::Status status;
       for (size_t i = turn.begin; i < turn.end && status.ok(); ++i) {
-        status = FillOne(reader, *turn.job, i, replaced);
+        status = FillOne(tools, *turn.job, i, replaced);
       }
       FinishTurn(turn, status, replaced);
     }
@@ -339,17 +358,21 @@ class ShardBatchSource : public BatchSource {
   }
 
   // Fills in picture `i`, or the next one in the split that can be decoded.
-  absl::Status FillOne(PictureReader& reader, BatchJob& job, size_t i, int64_t& replaced) {
+  absl::Status FillOne(Tools& tools, BatchJob& job, size_t i, int64_t& replaced) {
     const bool training = job.resize == 0;
     SplitReader& split = training ? *train_ : *validation_;
+    PictureReader& reader = training ? tools.training : tools.evaluation;
     BadPictures& bad = training ? bad_train_ : bad_validation_;
     const absl::Span<uint8_t> pixels =
         absl::MakeSpan(job.pixels).subspan(i * job.picture_bytes(), job.picture_bytes());
     for (int64_t sample = job.items[i].sample;; sample = (sample + 1) % split.images()) {
+      tools.times.Enter(WorkTimes::kNetwork);
       CVT_ASSIGN_OR_RETURN(const SplitReader::Picture picture, split.Find(sample));
       const formats::ShardRecord facts = picture.shard->record(picture.record);
-      const absl::Status status =
-          reader.Read(*picture.shard, picture.record, TargetOf(facts, job, i), pixels);
+      tools.times.Enter(WorkTimes::kDisk);
+      absl::Status status = reader.Find(*picture.shard, picture.record, TargetOf(facts, job, i));
+      tools.times.Enter(WorkTimes::kDecode);
+      if (status.ok()) status = reader.Decode(pixels);
       if (status.ok()) {
         job.labels[i] = facts.label;
         if (sample != job.items[i].sample) ++replaced;
@@ -389,13 +412,15 @@ class ShardBatchSource : public BatchSource {
   const std::unique_ptr<SplitReader> validation_;
   BadPictures bad_train_;
   BadPictures bad_validation_;
+  PictureCache pictures_;
   const std::shared_ptr<JobPool> pool_;
+  std::vector<std::unique_ptr<WorkTimes>> times_;  // of each thread; constant once they run
 
   // Of the training loop's thread.
   TrainingWalk walk_;
   EvaluationView view_;
   int64_t next_evaluated_ = 0;
-  absl::Duration stall_;
+  StallMeter stall_{options_.clock, times_};
 
   // Jobs in the queues: their counters are guarded, their pictures belong to
   // the thread that took the turn.

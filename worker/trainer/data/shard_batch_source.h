@@ -1,6 +1,7 @@
 #ifndef CVTRAIN_WORKER_TRAINER_DATA_SHARD_BATCH_SOURCE_H_
 #define CVTRAIN_WORKER_TRAINER_DATA_SHARD_BATCH_SOURCE_H_
 
+#include <cstdint>
 #include <memory>
 
 #include "absl/status/statusor.h"
@@ -17,6 +18,8 @@ struct ShardBatchSourceOptions {
   int nice = 10;
   // Batches that are decoded ahead of training: one that is ready, others on their way.
   int batches_ahead = 3;
+  // Decoded training pictures that are kept in memory, bytes; see PictureCache.
+  int64_t picture_cache_bytes = 0;
   // For training_stall().
   const Clock& clock = RealClock();
 };

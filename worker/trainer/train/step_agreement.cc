@@ -9,7 +9,7 @@ namespace cvtrain::trainer {
 namespace {
 
 // Places in the exchanged numbers: the sums, then one count for each cause.
-constexpr size_t kSums = 5;
+constexpr size_t kSums = 7;
 constexpr size_t kCauses = static_cast<size_t>(cvtrain::v1::Cause_MAX) + 1;
 
 }  // namespace
@@ -19,8 +19,10 @@ cvtrain::v1::Cause AgreeOnStep(ProcessGroup& group, const StopRequest& request, 
   if (group.world_size() == 1) {
     return stops ? request.cause : cvtrain::v1::CAUSE_UNSPECIFIED;
   }
-  std::array<double, kSums + kCauses> numbers = {sums.task_loss, sums.augment_loss, sums.mse_mean,
-                                                 sums.stall_seconds, sums.replaced_samples};
+  std::array<double, kSums + kCauses> numbers = {
+      sums.task_loss,           sums.augment_loss,          sums.mse_mean,
+      sums.replaced_samples,    sums.stall.network_seconds, sums.stall.disk_seconds,
+      sums.stall.decode_seconds};
   if (stops) numbers[kSums + static_cast<size_t>(request.cause)] = 1;
   at::Tensor tensor =
       at::from_blob(numbers.data(), {static_cast<int64_t>(numbers.size())}, at::kDouble);
@@ -28,8 +30,8 @@ cvtrain::v1::Cause AgreeOnStep(ProcessGroup& group, const StopRequest& request, 
   sums.task_loss = numbers[0];
   sums.augment_loss = numbers[1];
   sums.mse_mean = numbers[2];
-  sums.stall_seconds = numbers[3];
-  sums.replaced_samples = numbers[4];
+  sums.replaced_samples = numbers[3];
+  sums.stall = {numbers[4], numbers[5], numbers[6]};
   for (size_t cause = 1; cause < kCauses; ++cause) {
     if (numbers[kSums + cause] > 0) return static_cast<cvtrain::v1::Cause>(cause);
   }

@@ -157,11 +157,14 @@ absl::Status TrainingLoop::Step() {
   if (!epoch_.has_value() || epoch_->number != position.epoch) EnterEpoch(position.epoch);
   const plan::PlannedStep& planned = epoch_->steps[static_cast<size_t>(position.step_in_epoch)];
 
-  const absl::Duration stall_before = source_->training_stall();
+  const InputStall stall_before = source_->training_stall();
   CVT_RETURN_IF_ERROR(WaitForData());
   ReportStarted();
   CVT_ASSIGN_OR_RETURN(StepSums sums, AccumulateStep(position));
-  sums.stall_seconds = absl::ToDoubleSeconds(source_->training_stall() - stall_before);
+  const InputStall stall = source_->training_stall() - stall_before;
+  sums.stall = {.network_seconds = absl::ToDoubleSeconds(stall.network),
+                .disk_seconds = absl::ToDoubleSeconds(stall.disk),
+                .decode_seconds = absl::ToDoubleSeconds(stall.decode)};
   learner_->FinishStep(rates_->At(position.epoch, step_));
   stopped_with_ = AgreeOnStep(*group_, services_.host.stop_request(), sums);
   digest_.Fold(*plan_, epoch_->order, position, planned);

@@ -17,6 +17,9 @@
 namespace cvtrain::trainer {
 namespace {
 
+// A step that waits longer for its pictures, as a share of its time, says what held them up.
+constexpr double kStallReportedShare = 0.01;
+
 // Of this process since it began; a process that has served larger trials shows theirs.
 int64_t PeakResidentBytes() {
   struct rusage usage = {};
@@ -77,7 +80,12 @@ void TrainingLoop::ReportStep(const plan::StepPosition& position, const plan::Pl
   Point("learning_rate", rates_->At(position.epoch, step_));
   Point("step_seconds", seconds);
   if (seconds > 0) Point("images_per_second", static_cast<double>(images) / seconds);
-  Point("input_stall_seconds", sums.stall_seconds);
+  Point("input_stall_seconds", sums.stall.total_seconds());
+  if (sums.stall.total_seconds() > kStallReportedShare * seconds) {
+    Point("input_stall_seconds/network", sums.stall.network_seconds);
+    Point("input_stall_seconds/disk", sums.stall.disk_seconds);
+    Point("input_stall_seconds/decode", sums.stall.decode_seconds);
+  }
   if (sums.replaced_samples > 0) Point("replaced_samples", sums.replaced_samples);
   Point("height", scale.height);
   Point("width", scale.width);

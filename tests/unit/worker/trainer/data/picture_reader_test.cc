@@ -116,5 +116,41 @@ TEST_F(PictureReaderTest, FindsADamagedShardBeforeAPixelIsUsed) {
               StatusIs(absl::StatusCode::kDataLoss, Reason("SHARD_BAD")));
 }
 
+// Bytes for bytes: from the source, at a half, from the rung; a hit, and what fills the cache.
+TEST_F(PictureReaderTest, GivesTheSamePixelsWhateverTheCacheHolds) {
+  PictureCache cache(1 << 20);
+  PictureReader caching(&cache);
+  if (split_ == nullptr) split_ = SplitReader::Create(photos_.version(), "train", photos_).value();
+  for (const int side : {64, 45, 20}) {
+    PictureTarget target = {.crop = {.x = 3, .y = 5, .width = 48, .height = 44}};
+    target.width = side;
+    target.height = side - 4;
+    target.flip = side == 45;
+    CVT_ASSERT_OK_AND_ASSIGN(const formats::Image expected, Read(1, target));
+    const SplitReader::Picture picture = split_->Find(1).value();
+    for (const char* turn : {"fills", "hits"}) {
+      formats::Image image;
+      image.Resize(target.width, target.height);
+      ASSERT_THAT(
+          caching.Read(*picture.shard, picture.record, target, absl::MakeSpan(image.pixels)),
+          IsOk());
+      EXPECT_EQ(image.pixels, expected.pixels) << side << " pixels, " << turn;
+    }
+  }
+  EXPECT_GE(cache.facts().hits, 3);
+}
+
+TEST_F(PictureReaderTest, ABadPictureIsBadWithACacheToo) {
+  PictureCache cache(1 << 20);
+  ASSERT_THAT(Read(0, Whole(0, 20, 20)), IsOk());  // opens the split
+  const SplitReader::Picture picture = split_->Find(5).value();
+  std::vector<uint8_t> pixels(20 * 20 * 3);
+  const PictureTarget target = Whole(5, 20, 20);
+  EXPECT_THAT(
+      PictureReader(&cache).Read(*picture.shard, picture.record, target, absl::MakeSpan(pixels)),
+      StatusIs(absl::StatusCode::kInvalidArgument, Reason("DATA_BAD")));
+  EXPECT_EQ(cache.facts().bytes, 0) << "what was reserved for it was not given back";
+}
+
 }  // namespace
 }  // namespace cvtrain::trainer

@@ -82,6 +82,7 @@ struct SourceSetup {
   int rank = 0;
   int world_size = 1;
   int decode_threads = 2;
+  int64_t picture_cache_bytes = 0;
 };
 
 class ShardBatchSourceTest : public ::testing::Test {
@@ -105,7 +106,10 @@ class ShardBatchSourceTest : public ::testing::Test {
          .share = LogicalShareOf(setup.rank, setup.world_size, setup.logical_ranks),
          .rank = setup.rank,
          .world_size = setup.world_size},
-        *photos_, {.decode_threads = setup.decode_threads, .nice = 0});
+        *photos_,
+        {.decode_threads = setup.decode_threads,
+         .nice = 0,
+         .picture_cache_bytes = setup.picture_cache_bytes});
   }
 
   // All training batches from `step` on.
@@ -172,6 +176,11 @@ TEST_F(ShardBatchSourceTest, IsTheSameWhateverTheThreadsAndProcesses) {
   const std::vector<Kept> all = Train(*source);
   CVT_ASSERT_OK_AND_ASSIGN(auto slow, Make({.decode_threads = 1}));
   EXPECT_EQ(Train(*slow), all);
+  // Room for all that is decoded, and for a part of it.
+  for (const int64_t bytes : {int64_t{1} << 24, int64_t{40'000}}) {
+    CVT_ASSERT_OK_AND_ASSIGN(auto cached, Make({.picture_cache_bytes = bytes}));
+    EXPECT_EQ(Train(*cached), all) << "with a cache of " << bytes << " bytes";
+  }
   for (int rank = 0; rank < 2; ++rank) {
     CVT_ASSERT_OK_AND_ASSIGN(auto part, Make({.rank = rank, .world_size = 2}));
     std::vector<Kept> mine;

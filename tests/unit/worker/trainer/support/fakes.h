@@ -133,7 +133,7 @@ class PatternSource : public BatchSource {
   absl::StatusOr<Batch> NextTraining() override;
   absl::Status StartEvaluation(const EvaluationView& view) override;
   absl::StatusOr<std::optional<Batch>> NextEvaluation() override;
-  absl::Duration training_stall() const override { return absl::ZeroDuration(); }
+  InputStall training_stall() const override { return {}; }
   int64_t replaced_samples() const override { return 0; }
   std::vector<int64_t> bad_samples() const override { return bad_; }
   void NoteBadSamples(absl::Span<const int64_t> samples) override {

@@ -1,0 +1,72 @@
+"""curriculum-input (B2): the loader under stages of growing size, with equal bytes on disk.
+
+FFCV's file holds each photo once, as a JPEG of at most 500 pixels. Ours holds a ladder of rungs and a
+source that is capped so that both take the same room. Both are read through their own loader, from the
+page cache, on two threads: random resized crops of a quarter to all of the area, flips, batches of 64,
+all epochs in random order. Rates are images for a second of CPU time.
+"""
+
+import pathlib
+import sys
+import tempfile
+
+import harness
+
+sys.path.insert(0, str(harness.ROOT / "bench/peers"))
+import photos  # noqa: E402
+
+SIZES = ((64, 3.0, 10.0), (96, 3.0, 7.0), (128, 3.0, 5.0), (160, 2.0, 3.2), (192, 1.5, 2.5), (224, 1.5, 2.2))
+PASSES = 6
+COPIES = 4  # of the photos, so that an epoch is long enough to time
+RUNGS = "72,112,144,184"
+FFCV_SIDE = 500
+
+
+def build_ours(folder, pictures, bytes_per_image):
+    """The ladder whose capped source brings it nearest to, and not above, FFCV's bytes."""
+    best = None
+    for side in range(192, 512, 16):
+        to = folder / f"ours-{side}"
+        to.mkdir()
+        with harness.ours("create", **{"from": pictures, "to": to, "rungs": RUNGS, "source-side": side}) as side_:
+            made = side_.run("0")
+        if made["bytes"] / made["images"] > bytes_per_image:
+            break
+        best = (to, side, made["bytes"] / made["images"])
+    assert best is not None, "the rungs alone take more room than FFCV's file"
+    return best
+
+
+def main():
+    figures = []
+    with tempfile.TemporaryDirectory() as folder:
+        folder = pathlib.Path(folder)
+        files = photos.jpegs(photos.unpack("imagenet-samples.tar", folder))
+        pictures = photos.class_folder(files, folder / "folder", COPIES)
+        (folder / "list").write_text("\n".join(f"{path} 0" for path in photos.jpegs(pictures)))
+        beton = folder / "photos.beton"
+        flags = {"list": folder / "list", "to": beton, "mode": "jpg", "max-resolution": FFCV_SIDE, "threads": 2}
+        with harness.peer("ffcv_input.py", "write", **flags) as writer:
+            made = writer.run("0")
+        theirs_bytes = made["bytes"] / made["images"]
+        ours_folder, side, ours_bytes = build_ours(folder, pictures, theirs_bytes)
+        for size, floor, aim in SIZES:
+            ours = harness.ours("load", data=ours_folder, size=size, threads=2)
+            ffcv = harness.peer("ffcv_input.py", "load", data=beton, size=size, threads=2)
+            with ours, ffcv:
+                ours.run("epoch")
+                mine, theirs = harness.alternate(ours, ffcv, ["epoch"] * PASSES)
+            figures.append(
+                harness.higher_is_better(
+                    "curriculum-input", f"{size} px, a core", "img/s", harness.rates(mine), "FFCV j500",
+                    harness.rates(theirs), floor, aim,
+                )  # fmt: skip
+            )
+    notes = (
+        f"bytes an image: ours {ours_bytes:.0f} (rungs {RUNGS}, source of {side} px), FFCV {theirs_bytes:.0f}"
+    )
+    return harness.finish(figures, harness.debian_versions(), "scripts/bench curriculum-input", notes)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

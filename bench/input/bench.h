@@ -1,0 +1,62 @@
+#ifndef CVTRAIN_BENCH_INPUT_BENCH_H_
+#define CVTRAIN_BENCH_INPUT_BENCH_H_
+
+#include <cstdint>
+#include <functional>
+#include <memory>
+#include <string>
+
+#include "absl/status/statusor.h"
+#include "absl/strings/string_view.h"
+
+namespace cvtrain::bench {
+
+// What one pass did; the program prints it as a line of JSON, with the time that it took.
+struct Pass {
+  int64_t images = 0;
+  int64_t bytes = 0;
+};
+
+// One side of a comparison: set up once, then run as often as the harness asks, in turn with its
+// peer. `argument` is what the harness wrote behind the word `run`.
+using Runner = std::function<absl::StatusOr<Pass>(absl::string_view argument)>;
+
+struct DecodeOptions {
+  std::string list;   // file: one path of a JPEG file in each line
+  std::string crops;  // file: x, y, width, height as i32 for each image of pass 0, then of pass 1
+  int size = 128;     // of the square results
+  int threads = 2;
+  std::string dump;  // file that takes the pixels of the last pass; none if empty
+};
+// Decodes the same bytes at the same crops as a peer; the argument is the number of the pass.
+absl::StatusOr<Runner> NewDecodeBench(const DecodeOptions& options);
+
+struct CreateOptions {
+  std::string from;
+  std::string to;     // folder, which exists
+  std::string rungs;  // "72,112"; the default ladder if empty
+  int source_side = 500;
+  int quality = 90;
+  int threads = 2;
+};
+// Makes shards of an image folder, and writes version.pb beside them.
+absl::StatusOr<Runner> NewCreateBench(const CreateOptions& options);
+
+struct LoadOptions {
+  std::string data;  // folder that a CreateBench has filled
+  std::string split = "train";
+  int size = 128;
+  int batch = 64;
+  int threads = 2;
+  int64_t cache_bytes = 0;
+  double scale_min = 0.25;
+  int epochs = 1000;
+};
+// Runs the trainer's own loader. The argument is `epoch`, which takes the batches of one epoch and
+// of the next one in the next run; or `first STEP`, which makes a new loader and waits for the
+// first batch of that step.
+absl::StatusOr<Runner> NewLoadBench(const LoadOptions& options);
+
+}  // namespace cvtrain::bench
+
+#endif  // CVTRAIN_BENCH_INPUT_BENCH_H_

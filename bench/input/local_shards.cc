@@ -1,0 +1,54 @@
+#include "bench/input/local_shards.h"
+
+#include <fcntl.h>
+
+#include <utility>
+
+#include "absl/strings/str_cat.h"
+#include "absl/strings/str_join.h"
+#include "absl/strings/str_split.h"
+#include "common/errors.h"
+#include "common/limits.h"
+#include "common/status_macros.h"
+
+namespace cvtrain::bench {
+namespace {
+
+constexpr size_t kFileBytesMax = 64 << 20;
+
+absl::Status Write(FileSystem& files, const std::string& path, const std::string& bytes) {
+  CVT_ASSIGN_OR_RETURN(const auto file, files.NewWritableFile(path, {}));
+  CVT_RETURN_IF_ERROR(file->Append(bytes));
+  return file->Close();
+}
+
+}  // namespace
+
+absl::Status LocalShards::Save(FileSystem& files, const std::string& folder,
+                               const v1::DatasetVersion& version,
+                               const std::vector<std::string>& shard_paths) {
+  CVT_RETURN_IF_ERROR(Write(files, JoinPath(folder, "version.pb"), version.SerializeAsString()));
+  return Write(files, JoinPath(folder, "shards.txt"), absl::StrJoin(shard_paths, "\n"));
+}
+
+absl::StatusOr<LocalShards> LocalShards::Load(FileSystem& files, const std::string& folder) {
+  CVT_ASSIGN_OR_RETURN(const std::string bytes,
+                       ReadFile(files, JoinPath(folder, "version.pb"), kFileBytesMax));
+  CVT_ASSIGN_OR_RETURN(const std::string paths,
+                       ReadFile(files, JoinPath(folder, "shards.txt"), kFileBytesMax));
+  v1::DatasetVersion version;
+  if (!version.ParseFromString(bytes)) {
+    return InvalidArgument(Reason::kDataBad, absl::StrCat(folder, ": version.pb is damaged"));
+  }
+  return LocalShards(std::move(version), absl::StrSplit(paths, '\n'));
+}
+
+absl::StatusOr<UniqueFd> LocalShards::GetShard(int32_t index) {
+  UniqueFd file(::open(paths_[static_cast<size_t>(index)].c_str(), O_RDONLY | O_CLOEXEC));
+  if (!file.valid()) {
+    return Unavailable(Reason::kShardNotFound, paths_[static_cast<size_t>(index)]);
+  }
+  return file;
+}
+
+}  // namespace cvtrain::bench
