@@ -22,19 +22,23 @@ RUNGS = "72,112,144,184"
 FFCV_SIDE = 500
 
 
-def build_ours(folder, pictures, bytes_per_image):
-    """The ladder whose capped source brings it nearest to, and not above, FFCV's bytes."""
-    best = None
-    for side in range(192, 512, 16):
-        to = folder / f"ours-{side}"
-        to.mkdir()
-        with harness.ours("create", **{"from": pictures, "to": to, "rungs": RUNGS, "source-side": side}) as side_:
-            made = side_.run("0")
-        if made["bytes"] / made["images"] > bytes_per_image:
-            break
-        best = (to, side, made["bytes"] / made["images"])
-    assert best is not None, "the rungs alone take more room than FFCV's file"
-    return best
+def create(pictures, to, side):
+    to.mkdir()
+    with harness.ours("create", **{"from": pictures, "to": to, "rungs": RUNGS, "source-side": side}) as ours:
+        made = ours.run("0")
+    return made["bytes"] / made["images"]
+
+
+def source_side(pictures, folder, bytes_per_image):
+    """The greatest cap of our sources, of multiples of 16, with which we take no more room than FFCV."""
+    low, high = 184 // 16, 512 // 16
+    while high - low > 1:
+        middle = (low + high) // 2
+        if create(pictures, folder / f"try-{middle}", middle * 16) <= bytes_per_image:
+            low = middle
+        else:
+            high = middle
+    return low * 16
 
 
 def main():
@@ -49,7 +53,9 @@ def main():
         with harness.peer("ffcv_input.py", "write", **flags) as writer:
             made = writer.run("0")
         theirs_bytes = made["bytes"] / made["images"]
-        ours_folder, side, ours_bytes = build_ours(folder, pictures, theirs_bytes)
+        side = source_side(photos.class_folder(files, folder / "once"), folder, theirs_bytes)
+        ours_folder = folder / "ours"
+        ours_bytes = create(pictures, ours_folder, side)
         for size, floor, aim in SIZES:
             ours = harness.ours("load", data=ours_folder, size=size, threads=2)
             ffcv = harness.peer("ffcv_input.py", "load", data=beton, size=size, threads=2)
