@@ -14,6 +14,8 @@
 #include "common/log.h"
 #include "common/status_macros.h"
 #include "common/thread.h"
+#include "formats/picture/picture_editor.h"
+#include "plan/augment/picture_draw.h"
 #include "plan/curriculum/sample_order.h"
 #include "worker/trainer/data/batch_job.h"
 #include "worker/trainer/data/picture_reader.h"
@@ -299,13 +301,14 @@ class ShardBatchSource : public BatchSource {
 
   void Decode(const StopToken& stop) {
     PictureReader reader;
+    formats::PictureEditor editor;
     while (!stop.stop_requested()) {
       const Turn turn = TakeTurn();
       if (turn.job == nullptr) return;
       int64_t replaced = 0;
       absl::Status status;
       for (size_t i = turn.begin; i < turn.end && status.ok(); ++i) {
-        status = FillOne(reader, *turn.job, i, replaced);
+        status = FillOne(reader, editor, *turn.job, i, replaced);
       }
       FinishTurn(turn, status, replaced);
     }
@@ -339,7 +342,8 @@ class ShardBatchSource : public BatchSource {
   }
 
   // Fills in picture `i`, or the next one in the split that can be decoded.
-  absl::Status FillOne(PictureReader& reader, BatchJob& job, size_t i, int64_t& replaced) {
+  absl::Status FillOne(PictureReader& reader, formats::PictureEditor& editor, BatchJob& job,
+                       size_t i, int64_t& replaced) {
     const bool training = job.resize == 0;
     SplitReader& split = training ? *train_ : *validation_;
     BadPictures& bad = training ? bad_train_ : bad_validation_;
@@ -348,9 +352,12 @@ class ShardBatchSource : public BatchSource {
     for (int64_t sample = job.items[i].sample;; sample = (sample + 1) % split.images()) {
       CVT_ASSIGN_OR_RETURN(const SplitReader::Picture picture, split.Find(sample));
       const formats::ShardRecord facts = picture.shard->record(picture.record);
-      const absl::Status status =
-          reader.Read(*picture.shard, picture.record, TargetOf(facts, job, i), pixels);
+      const plan::PictureDraw draw = DrawOf(facts, job, i);
+      const PictureTarget target = {
+          .crop = draw.crop, .width = job.width, .height = job.height, .flip = draw.flip};
+      const absl::Status status = reader.Read(*picture.shard, picture.record, target, pixels);
       if (status.ok()) {
+        editor.Apply(draw.steps, {pixels, job.width, job.height});
         job.labels[i] = facts.label;
         if (sample != job.items[i].sample) ++replaced;
         return absl::OkStatus();
@@ -365,20 +372,15 @@ class ShardBatchSource : public BatchSource {
     }
   }
 
-  PictureTarget TargetOf(const formats::ShardRecord& facts, const BatchJob& job, size_t i) const {
-    PictureTarget target = {.crop = {}, .width = job.width, .height = job.height};
-    const int width = facts.source.width;
-    const int height = facts.source.height;
+  plan::PictureDraw DrawOf(const formats::ShardRecord& facts, const BatchJob& job, size_t i) const {
+    const plan::PixelSize source = {.width = facts.source.width, .height = facts.source.height};
     if (job.resize > 0) {
-      target.crop = CentreCrop(width, height, job.resize, job.width);
-      return target;
+      plan::PictureDraw evaluation;
+      evaluation.crop = plan::CentreCrop(source.width, source.height, job.resize, job.width);
+      return evaluation;
     }
-    const plan::SampleKey& key = job.items[i].key;
-    const cvtrain::v1::Augmentation& augmentation = context_.recipe.augmentation();
-    target.crop =
-        DrawResizedCrop(width, height, augmentation.random_resized_crop(), plan::CropStream(key));
-    target.flip = plan::FlipStream(key).Bernoulli(augmentation.horizontal_flip().probability());
-    return target;
+    return plan::DrawPicture(context_.recipe.augmentation(), source,
+                             {.width = job.width, .height = job.height}, job.items[i].key);
   }
 
   // Constant after construction.
