@@ -3,7 +3,6 @@
 
 #include <algorithm>
 #include <array>
-#include <cmath>
 #include <cstdint>
 
 #include "formats/picture/operations.h"
@@ -16,56 +15,83 @@ constexpr float kRed = 0.2989F;
 constexpr float kGreen = 0.587F;
 constexpr float kBlue = 0.114F;
 
-struct Hsv {
-  float h;  // 0 to 1
-  float s;
-  float v;
+// So many pixels at a time: few enough for the cache, and side by side, so that the compiler makes
+// vectors of what is done to them.
+constexpr size_t kRun = 256;
+
+template <typename Number>
+using Run = std::array<Number, kRun>;
+
+// Pixels as hue, saturation and value, 0 to 1 each.
+struct HsvRun {
+  Run<float> h;
+  Run<float> s;
+  Run<float> v;
 };
 
-// torchvision's _rgb2hsv(), for values of 0 to 1.
-inline Hsv ToHsv(float r, float g, float b) {
-  const float high = std::max(r, std::max(g, b));
-  const float low = std::min(r, std::min(g, b));
-  const float range = high - low;
-  if (range == 0) return {0, 0, high};
-  const float rc = (high - r) / range;
-  const float gc = (high - g) / range;
-  const float bc = (high - b) / range;
-  float h;
-  if (high == r) {
-    h = bc - gc;
-  } else if (high == g) {
-    h = 2.0F + rc - bc;
-  } else {
-    h = 4.0F + gc - rc;
+// torchvision's _rgb2hsv(). Selects rather than branches: which channel is highest is hard to
+// predict.
+void ToHsv(const Run<float>& red, const Run<float>& green, const Run<float>& blue, HsvRun& hsv) {
+  for (size_t i = 0; i < kRun; ++i) {
+    const float r = red[i];
+    const float g = green[i];
+    const float b = blue[i];
+    const float high = std::max(r, std::max(g, b));
+    const float range = high - std::min(r, std::min(g, b));
+    const float divisor = range == 0 ? 1 : range;
+    const float first = high == r ? b : high == g ? r : g;
+    const float second = high == r ? g : high == g ? b : r;
+    const float offset = high == r ? 0.0F : high == g ? 2.0F : 4.0F;
+    const float sixths = offset + (high - first) / divisor - (high - second) / divisor;
+    const float turns = sixths / 6.0F + 1.0F;  // 5/6 to 11/6
+    hsv.h[i] = turns >= 1 ? turns - 1 : turns;
+    hsv.s[i] = range / (range == 0 ? 1 : high);
+    hsv.v[i] = high;
   }
-  h = h / 6.0F + 1.0F;  // 5/6 to 11/6
-  return {h >= 1 ? h - 1 : h, range / high, high};
+}
+
+void Turn(float shift, Run<float>& hue) {
+  for (float& h : hue) {
+    const float turned = h + shift;
+    h = turned < 0 ? turned + 1 : turned >= 1 ? turned - 1 : turned;
+  }
 }
 
 // 0 to 1 as 0 to 255, in 256 equal parts but for a thousandth: convert_image_dtype().
-inline uint8_t ToLevel(float value) { return static_cast<uint8_t>(value * 255.999F); }
+int ToLevel(float value) {
+  return static_cast<int>(std::min(std::max(value, 0.0F), 1.0F) * 255.999F);
+}
 
-// torchvision's _hsv2rgb(); `h` is 0 to 1, and 1 is 0 again.
-inline void FromHsv(const Hsv& hsv, uint8_t* rgb) {
-  const float sector = std::floor(hsv.h * 6.0F);
-  const float f = hsv.h * 6.0F - sector;
-  const auto unit = [](float value) { return std::clamp(value, 0.0F, 1.0F); };
-  const uint8_t v = ToLevel(hsv.v);
-  const uint8_t p = ToLevel(unit(hsv.v * (1.0F - hsv.s)));
-  const uint8_t q = ToLevel(unit(hsv.v * (1.0F - hsv.s * f)));
-  const uint8_t t = ToLevel(unit(hsv.v * (1.0F - hsv.s * (1.0F - f))));
-  const std::array<std::array<uint8_t, 3>, 6> sectors = {
-      {{v, t, p}, {q, v, p}, {p, v, t}, {p, q, v}, {t, p, v}, {v, p, q}}};
-  const auto& chosen = sectors[static_cast<size_t>(sector) % 6];
-  std::copy(chosen.begin(), chosen.end(), rgb);
+// What the channels of a pixel are made of, as levels; which of them, by sector of the circle. A
+// hue of 1 is in a seventh sector, which is the first.
+struct SectorRun {
+  Run<int> sector;
+  std::array<Run<int>, 4> levels;  // v, p, q, t
+};
+constexpr std::array<std::array<uint8_t, 3>, 7> kSectors = {
+    {{0, 3, 1}, {2, 0, 1}, {1, 0, 3}, {1, 2, 0}, {3, 1, 0}, {0, 1, 2}, {0, 3, 1}}};
+
+// torchvision's _hsv2rgb(), up to the choice of the channels.
+void ToSectors(const HsvRun& hsv, SectorRun& run) {
+  for (size_t i = 0; i < kRun; ++i) {
+    const float s = hsv.s[i];
+    const float v = hsv.v[i];
+    const int sector = static_cast<int>(hsv.h[i] * 6.0F);
+    const float f = hsv.h[i] * 6.0F - static_cast<float>(sector);
+    run.sector[i] = sector;
+    run.levels[0][i] = ToLevel(v);
+    run.levels[1][i] = ToLevel(v * (1.0F - s));
+    run.levels[2][i] = ToLevel(v * (1.0F - s * f));
+    run.levels[3][i] = ToLevel(v * (1.0F - s * (1.0F - f)));
+  }
 }
 
 }  // namespace
 
 uint8_t Luma(uint8_t red, uint8_t green, uint8_t blue) {
-  return static_cast<uint8_t>(kRed * static_cast<float>(red) + kGreen * static_cast<float>(green) +
-                              kBlue * static_cast<float>(blue));
+  return static_cast<uint8_t>(static_cast<int>(kRed * static_cast<float>(red) +
+                                               kGreen * static_cast<float>(green) +
+                                               kBlue * static_cast<float>(blue)));
 }
 
 void AdjustBrightness(PictureSpan picture, double factor) {
@@ -84,27 +110,43 @@ void AdjustContrast(PictureSpan picture, double factor) {
 
 void AdjustSaturation(PictureSpan picture, double factor) {
   const Blend blend(factor);
-  uint8_t* pixel = picture.pixels.data();
-  for (size_t i = 0; i < picture.pixel_count(); ++i, pixel += 3) {
-    const uint8_t luma = Luma(pixel[0], pixel[1], pixel[2]);
-    for (int c = 0; c < 3; ++c) pixel[c] = blend(pixel[c], luma);
+  std::array<uint8_t, kRun * 3> lumas;
+  uint8_t* pixels = picture.pixels.data();
+  for (size_t left = picture.pixel_count(); left > 0;) {
+    const size_t count = std::min(left, kRun);
+    for (size_t i = 0; i < count; ++i) {
+      const uint8_t* pixel = pixels + 3 * i;
+      std::fill_n(lumas.data() + 3 * i, 3, Luma(pixel[0], pixel[1], pixel[2]));
+    }
+    blend.Mix(pixels, lumas.data(), 3 * count);
+    pixels += 3 * count;
+    left -= count;
   }
 }
 
 void AdjustHue(PictureSpan picture, double turn) {
   std::array<float, 256> unit;
   for (size_t i = 0; i < unit.size(); ++i) unit[i] = static_cast<float>(i) / 255.0F;
-  const auto shift = static_cast<float>(turn);
-  uint8_t* pixel = picture.pixels.data();
-  for (size_t i = 0; i < picture.pixel_count(); ++i, pixel += 3) {
-    Hsv hsv = ToHsv(unit[pixel[0]], unit[pixel[1]], unit[pixel[2]]);
-    hsv.h += shift;
-    if (hsv.h < 0) {
-      hsv.h += 1;
-    } else if (hsv.h >= 1) {
-      hsv.h -= 1;
+  std::array<Run<float>, 3> rgb = {};
+  HsvRun hsv;
+  SectorRun run;
+  uint8_t* pixels = picture.pixels.data();
+  for (size_t left = picture.pixel_count(); left > 0;) {
+    const size_t count = std::min(left, kRun);
+    for (size_t i = 0; i < count; ++i) {
+      for (size_t c = 0; c < 3; ++c) rgb[c][i] = unit[pixels[3 * i + c]];
     }
-    FromHsv(hsv, pixel);
+    ToHsv(rgb[0], rgb[1], rgb[2], hsv);
+    Turn(static_cast<float>(turn), hsv.h);
+    ToSectors(hsv, run);
+    for (size_t i = 0; i < count; ++i) {
+      const auto& chosen = kSectors[static_cast<size_t>(run.sector[i])];
+      for (size_t c = 0; c < 3; ++c) {
+        pixels[3 * i + c] = static_cast<uint8_t>(run.levels[chosen[c]][i]);
+      }
+    }
+    pixels += 3 * count;
+    left -= count;
   }
 }
 

@@ -23,34 +23,34 @@ inline void ApplyTable(PictureSpan picture, const LevelTable& table) {
 // the folder.
 class Blend {
  public:
-  explicit Blend(double factor) : factor_(static_cast<float>(factor)) {
-    const auto rest = static_cast<float>(1 - factor);
-    for (size_t i = 0; i < own_.size(); ++i) {
-      own_[i] = factor_ * static_cast<float>(i);
-      other_[i] = rest * static_cast<float>(i);
-    }
-    rest_ = rest;
-  }
+  explicit Blend(double factor)
+      : factor_(static_cast<float>(factor)), rest_(static_cast<float>(1 - factor)) {}
 
-  uint8_t operator()(uint8_t value, uint8_t other) const {
-    return Cut(own_[value] + other_[other]);
+  uint8_t operator()(uint8_t value, float other) const {
+    const float mixed = factor_ * static_cast<float>(value) + rest_ * other;
+    // Through int, for which there is a vector instruction.
+    return static_cast<uint8_t>(static_cast<int>(std::min(std::max(mixed, 0.0F), 255.0F)));
   }
 
   // For each value, mixed with one `other`.
   LevelTable Towards(float other) const {
     LevelTable table;
-    const float part = rest_ * other;
-    for (size_t i = 0; i < table.size(); ++i) table[i] = Cut(own_[i] + part);
+    for (size_t i = 0; i < table.size(); ++i) {
+      table[i] = (*this)(static_cast<uint8_t>(i), other);
+    }
     return table;
   }
 
- private:
-  static uint8_t Cut(float value) { return static_cast<uint8_t>(std::clamp(value, 0.0F, 255.0F)); }
+  // Mixes `count` values in place with as many others. The compiler makes vectors of it.
+  void Mix(uint8_t* values, const uint8_t* others, size_t count) const {
+    for (size_t i = 0; i < count; ++i) {
+      values[i] = (*this)(values[i], static_cast<float>(others[i]));
+    }
+  }
 
+ private:
   float factor_;
   float rest_;
-  std::array<float, 256> own_;
-  std::array<float, 256> other_;
 };
 
 }  // namespace cvtrain::formats

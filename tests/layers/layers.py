@@ -15,7 +15,8 @@ SHARED = [
     ["proto"],
     ["common"],
     ["plan/network", "plan/curriculum", "plan/augment", "plan/recipe"],
-    ["formats/image", "formats/picture", "formats/shard", "formats/checkpoint", "formats/safetensors"],
+    ["formats/image", "formats/picture", "formats/shard", "formats/checkpoint",
+     "formats/safetensors"],
 ]
 COLUMNS = {
     "coordinator": {
