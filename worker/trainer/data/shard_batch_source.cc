@@ -14,6 +14,7 @@
 #include "common/log.h"
 #include "common/status_macros.h"
 #include "common/thread.h"
+#include "cvtrain/v1/recipe.pb.h"
 #include "formats/picture/picture_editor.h"
 #include "plan/augment/picture_draw.h"
 #include "plan/curriculum/sample_order.h"
