@@ -1,10 +1,13 @@
 #!/usr/bin/env python3
 """Writes torchvision_operations.txt and torchvision_policies.txt beside itself.
 
-Run from the root of the repository with any torchvision from 0.14 on. Those that are here were
-written by torchvision 0.14.1 (Debian's python3-torchvision) with torch 1.13.1 on one thread:
+Run from the root of the repository with torchvision 0.15 or later. Those that are here were written
+by torchvision 0.26.0 with torch 2.11.0, which `scripts/setup --bench` installs:
 
-    /usr/bin/python3 tests/unit/formats/picture/golden/make_goldens.py
+    .bench-venv/bin/python tests/unit/formats/picture/golden/make_goldens.py
+
+Debian's torchvision 0.14.1 with torch 1.13.1 writes the same, but for hue, where it loses a level,
+and for the last digit of two magnitudes.
 
 torchvision_operations.txt, what its functions make of pictures; lines separated by spaces:
 
@@ -55,17 +58,6 @@ def to_bytes(image):
     return bytes(image.permute(1, 2, 0).flatten().tolist())
 
 
-def adjust_hue(image, turn):
-    """F.adjust_hue() of torchvision 0.15 and later, which 0.14 did not scale back to 256 levels."""
-    try:
-        from torchvision.transforms import _functional_tensor as tensor
-    except ImportError:
-        from torchvision.transforms import functional_tensor as tensor
-    h, s, v = tensor._rgb2hsv(F.convert_image_dtype(image, torch.float32)).unbind(dim=-3)
-    rgb = tensor._hsv2rgb(torch.stack(((h + turn) % 1.0, s, v), dim=-3))
-    return F.convert_image_dtype(rgb, torch.uint8)
-
-
 def shear(image, x, y):
     """As torchvision's _apply_op() calls it."""
     return F.affine(image, angle=0.0, translate=[0, 0], scale=1.0,
@@ -91,7 +83,7 @@ OPERATIONS = {
     "auto_contrast": lambda image, m: F.autocontrast(image),
     "equalize": lambda image, m: F.equalize(image),
     "invert": lambda image, m: F.invert(image),
-    "hue": adjust_hue,
+    "hue": F.adjust_hue,
 }
 FACTORS = (0, 0.01, 0.1, 0.37, 0.73, 1, 1.27, 1.9, 1.99, 3.7)
 PARAMETERS = {
