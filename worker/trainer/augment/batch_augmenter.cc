@@ -75,13 +75,15 @@ at::Tensor BatchAugmenter::Erase(const at::Tensor& images, const plan::RankStepK
   const at::Tensor index = IndicesOf(boxes.chosen, images);
   const at::Tensor before = images.index_select(0, index);
   const at::Tensor mask = MaskOf(boxes, images);
+  // index_copy() alone would not keep the memory format.
+  at::Tensor erased = images.clone();
   if (!spec_.random_erasing().noise()) {
-    return images.index_copy(0, index, before.masked_fill(mask, 0));
+    return erased.index_copy_(0, index, before.masked_fill(mask, 0));
   }
   const at::Tensor noise =
       NormalNumbers(before.sizes(), boxes.chosen, key, plan::ErasingNoiseStream)
           .to(images.device());
-  return images.index_copy(0, index, at::where(mask, noise, before));
+  return erased.index_copy_(0, index, at::where(mask, noise, before));
 }
 
 at::Tensor BatchAugmenter::MixImages(const at::Tensor& images, const BatchMix& mix,
