@@ -30,6 +30,18 @@ KeyedStream CropStream(const SampleKey& key) { return SampleStream("crop/v1", ke
 
 KeyedStream FlipStream(const SampleKey& key) { return SampleStream("flip/v1", key); }
 
+KeyedStream ColorJitterStream(const SampleKey& key) { return SampleStream("color_jitter/v1", key); }
+
+KeyedStream PolicyStream(const SampleKey& key) { return SampleStream("policy/v1", key); }
+
+KeyedStream ErasingStream(const SampleKey& key) { return SampleStream("erasing/v1", key); }
+
+KeyedStream ErasingNoiseStream(const SampleKey& key) {
+  return SampleStream("erasing/noise/v1", key);
+}
+
+KeyedStream MixStream(const RankStepKey& key) { return StepStream("mix/v1", key); }
+
 KeyedStream RangeAugmentOrderStream(const RankStepKey& key) {
   return StepStream("range_augment/order/v1", key);
 }

@@ -40,6 +40,23 @@ KeyedStream CropStream(const SampleKey& key);
 // Whether the image is flipped.
 KeyedStream FlipStream(const SampleKey& key);
 
+// Whether the colours are jittered, by which factors, in which order.
+KeyedStream ColorJitterStream(const SampleKey& key);
+
+// Operations of RandAugment, TrivialAugment or AutoAugment, their magnitudes and
+// signs.
+KeyedStream PolicyStream(const SampleKey& key);
+
+// Whether a box of the image is erased, and which.
+KeyedStream ErasingStream(const SampleKey& key);
+
+// The words of the normal numbers that it is filled with, as
+// RangeAugmentNoiseStream(): for the whole image, of which the box is kept.
+KeyedStream ErasingNoiseStream(const SampleKey& key);
+
+// Whether the batch is mixed with itself, how, by which weight, in which order.
+KeyedStream MixStream(const RankStepKey& key);
+
 // Order of RangeAugment's operations, once a step and logical rank.
 KeyedStream RangeAugmentOrderStream(const RankStepKey& key);
 

@@ -4,16 +4,10 @@
 #include <cmath>
 
 #include "cvtrain/v1/recipe.pb.h"
-#include "plan/curriculum/psnr_target.h"
+#include "plan/recipe/default_macro.h"
 
 namespace cvtrain::plan {
 namespace {
-
-// Writes a default into an optional field that is not given.
-#define CVT_DEFAULT(message, field, value)                      \
-  do {                                                          \
-    if (!(message).has_##field()) (message).set_##field(value); \
-  } while (false)
 
 void WriteModel(v1::Model& model) {
   if (model.has_resnet()) {
@@ -58,53 +52,6 @@ void WriteSampler(v1::Sampler& sampler) {
     case v1::Curriculum::KIND_NOT_SET:
       multi_scale.clear_curriculum();  // one range for all epochs
       break;
-  }
-}
-
-void WriteStart(const MagnitudeRange& range, v1::EffectiveRange& start) {
-  start.set_low(SoftClip(range.raw_low, range.low));
-  start.set_high(SoftClip(range.raw_high, range.high));
-}
-
-void WriteRangeAugment(double network_weight_decay, v1::RangeAugment& augment) {
-  v1::PsnrTarget& target = *augment.mutable_target_psnr();
-  CVT_DEFAULT(target, start, 40);
-  CVT_DEFAULT(target, end, 20);
-  if (target.curve() == v1::PsnrTarget::CURVE_UNSPECIFIED) {
-    target.set_curve(v1::PsnrTarget::CURVE_COSINE);
-  }
-  if (augment.operations_size() == 0) {
-    augment.add_operations(v1::RangeAugment::OPERATION_BRIGHTNESS);
-    augment.add_operations(v1::RangeAugment::OPERATION_CONTRAST);
-    augment.add_operations(v1::RangeAugment::OPERATION_NOISE);
-  }
-  CVT_DEFAULT(augment, alpha, 100);
-  v1::RangeStart& start = *augment.mutable_start();
-  if (!start.has_brightness()) WriteStart(kBrightnessRange, *start.mutable_brightness());
-  if (!start.has_contrast()) WriteStart(kContrastRange, *start.mutable_contrast());
-  if (!start.has_noise()) WriteStart(kNoiseRange, *start.mutable_noise());
-  CVT_DEFAULT(augment, learning_rate_multiplier, 1);
-  CVT_DEFAULT(augment, weight_decay, network_weight_decay);
-}
-
-void WriteAugmentation(double network_weight_decay, v1::Augmentation& augmentation) {
-  v1::RandomResizedCrop& crop = *augmentation.mutable_random_resized_crop();
-  CVT_DEFAULT(crop, scale_min, 0.08);
-  CVT_DEFAULT(crop, scale_max, 1);
-  CVT_DEFAULT(crop, ratio_min, 3.0 / 4);
-  CVT_DEFAULT(crop, ratio_max, 4.0 / 3);
-  CVT_DEFAULT(*augmentation.mutable_horizontal_flip(), probability, 0.5);
-  if (augmentation.has_range_augment()) {
-    WriteRangeAugment(network_weight_decay, *augmentation.mutable_range_augment());
-  }
-  if (augmentation.has_normalize()) {
-    v1::Normalize& normalize = *augmentation.mutable_normalize();
-    if (normalize.mean_size() == 0) {
-      for (double mean : {0.485, 0.456, 0.406}) normalize.add_mean(mean);
-    }
-    if (normalize.std_size() == 0) {
-      for (double std : {0.229, 0.224, 0.225}) normalize.add_std(std);
-    }
   }
 }
 
@@ -171,7 +118,7 @@ void WriteClassification(v1::Recipe& recipe) {
   WriteSampler(*recipe.mutable_sampler());
   v1::Sgd& sgd = *recipe.mutable_optimizer()->mutable_sgd();
   WriteSgd(sgd);
-  WriteAugmentation(sgd.weight_decay(), *recipe.mutable_augmentation());
+  WriteAugmentationDefaults(sgd.weight_decay(), *recipe.mutable_augmentation());
   CVT_DEFAULT(*recipe.mutable_loss(), label_smoothing, 0);
   WriteLearningRate(*recipe.mutable_learning_rate());
   WriteEvaluation(recipe.sampler(), *recipe.mutable_evaluation());
@@ -212,7 +159,5 @@ void WriteDefaults(v1::ExperimentSpec& spec) {
   WriteCheckpoint(*recipe.mutable_checkpoint());
   if (spec.has_search()) WriteSearch(recipe.seed(), *spec.mutable_search());
 }
-
-#undef CVT_DEFAULT
 
 }  // namespace cvtrain::plan

@@ -2,6 +2,7 @@
 #define CVTRAIN_PLAN_RECIPE_DEFAULTS_H_
 
 namespace cvtrain::v1 {
+class Augmentation;
 class ExperimentSpec;
 }  // namespace cvtrain::v1
 
@@ -11,6 +12,14 @@ namespace cvtrain::plan {
 // set. `spec` is valid. Doing it twice changes nothing more. Internal to the
 // folder: others call Resolve(). Pure; thread-safe.
 void WriteDefaults(v1::ExperimentSpec& spec);
+
+// Its part for the augmentations: augmentation_defaults.cc.
+void WriteAugmentationDefaults(double network_weight_decay, v1::Augmentation& augmentation);
+
+// Of what is in `augmentation` and is off by default, whatever is not given: a
+// search may have brought in a jitter, a policy, erasing or mixing by a single
+// field of it.
+void CompleteAugmentation(v1::Augmentation& augmentation);
 
 }  // namespace cvtrain::plan
 

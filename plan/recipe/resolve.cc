@@ -102,6 +102,9 @@ absl::StatusOr<v1::Recipe> ConcreteRecipe(const v1::ExperimentSpec& spec,
   for (const auto& [path, value] : parameters) {
     CVT_RETURN_IF_ERROR(SetField(&concrete, path, value));
   }
+  if (concrete.recipe().has_augmentation()) {
+    CompleteAugmentation(*concrete.mutable_recipe()->mutable_augmentation());
+  }
   CVT_RETURN_IF_ERROR(ViolationsToStatus(ValidateRecipe(concrete.recipe())));
   return std::move(*concrete.mutable_recipe());
 }

@@ -47,7 +47,8 @@ struct DatasetFacts {
 absl::Status Resolve(v1::ExperimentSpec* spec, const DatasetFacts& facts);
 
 // The recipe of one trial: that of the resolved `spec` with the search's
-// `parameters` (path of a field of ExperimentSpec -> value as in YAML) set.
+// `parameters` (path of a field of ExperimentSpec -> value as in YAML) set, and
+// with the defaults of an augmentation that they bring in.
 //
 // Returns INVALID_ARGUMENT as SetField(), and (RECIPE_INVALID) if the recipe
 // that results is not valid.

@@ -11,6 +11,7 @@ namespace google::protobuf {
 class Message;
 }  // namespace google::protobuf
 namespace cvtrain::v1 {
+class Augmentation;
 class ExperimentSpec;
 class Recipe;
 class Sampler;
@@ -65,8 +66,11 @@ class Rules {
 // finite, every enum value known. Newlines are allowed in `description`.
 void CheckText(const google::protobuf::Message& message, const std::string& path, Rules& rules);
 
-// validate_recipe.cc: all of the recipe, by CheckSampler() and CheckSynthetic().
+// validate_recipe.cc: all of the recipe, by those below.
 void CheckRecipe(const v1::Recipe& recipe, Rules& rules);
+
+// validate_augmentation.cc.
+void CheckAugmentation(const v1::Augmentation& augmentation, Rules& rules);
 
 // validate_sampler.cc. `epochs` is 0 if it is not known.
 void CheckSampler(const v1::Sampler& sampler, int epochs, Rules& rules);

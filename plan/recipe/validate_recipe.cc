@@ -1,11 +1,9 @@
-#include <set>
 #include <string>
 
 #include "absl/strings/ascii.h"
 #include "absl/strings/str_cat.h"
 #include "common/limits.h"
 #include "cvtrain/v1/recipe.pb.h"
-#include "plan/curriculum/psnr_target.h"
 #include "plan/recipe/rules.h"
 
 namespace cvtrain::plan {
@@ -70,100 +68,6 @@ void CheckModel(const v1::Model& model, Rules& rules) {
     rules.InRange("recipe.model.num_classes", model.num_classes(),
                   Closed(1, limits::kClassesPerDatasetMax));
   }
-}
-
-// Two ends of which each has a default; both inside `interval`, in order.
-struct Ends {
-  double low;
-  double high;
-};
-void CheckEnds(const std::string& path, const Ends& ends, const Interval& interval, Rules& rules) {
-  rules.InRange(path + "_min", ends.low, interval);
-  rules.InRange(path + "_max", ends.high, interval);
-  if (ends.low > ends.high) {
-    rules.Add(
-        path + "_max",
-        absl::StrCat("must be at least ", path.substr(path.rfind('.') + 1), "_min, ", ends.low),
-        absl::StrCat(ends.high));
-  }
-}
-
-void CheckCrop(const v1::RandomResizedCrop& crop, Rules& rules) {
-  const std::string path = "recipe.augmentation.random_resized_crop";
-  CheckEnds(path + ".scale",
-            {crop.has_scale_min() ? crop.scale_min() : 0.08,
-             crop.has_scale_max() ? crop.scale_max() : 1.0},
-            Above(0, 1), rules);
-  CheckEnds(path + ".ratio",
-            {crop.has_ratio_min() ? crop.ratio_min() : 3.0 / 4,
-             crop.has_ratio_max() ? crop.ratio_max() : 4.0 / 3},
-            Closed(0.1, 10), rules);
-}
-
-void CheckNormalize(const v1::Normalize& normalize, Rules& rules) {
-  const std::string path = "recipe.augmentation.normalize";
-  if (normalize.mean_size() != 0 && normalize.mean_size() != 3) {
-    rules.Add(path + ".mean", "must have three entries", absl::StrCat(normalize.mean_size()));
-  }
-  if (normalize.std_size() != 0 && normalize.std_size() != 3) {
-    rules.Add(path + ".std", "must have three entries", absl::StrCat(normalize.std_size()));
-  }
-  for (int i = 0; i < normalize.std_size(); ++i) {
-    if (!(normalize.std(i) > 0)) {
-      rules.Add(absl::StrCat(path, ".std.", i), "must be positive", absl::StrCat(normalize.std(i)));
-    }
-  }
-}
-
-void CheckStart(const std::string& name, const v1::EffectiveRange& start,
-                const MagnitudeRange& range, Rules& rules) {
-  const std::string path = "recipe.augmentation.range_augment.start." + name;
-  rules.InRange(path + ".low", start.low(), Closed(range.low.min, range.low.max));
-  rules.InRange(path + ".high", start.high(), Closed(range.high.min, range.high.max));
-}
-
-void CheckRangeAugment(const v1::RangeAugment& augment, Rules& rules) {
-  const std::string path = "recipe.augmentation.range_augment";
-  if (!augment.has_target_psnr()) {
-    rules.Add(path + ".target_psnr", "is required, such as {start: 40, end: 20}");
-  }
-  rules.InRange(path + ".target_psnr.start", augment.target_psnr().start(), Closed(0, 100));
-  rules.InRange(path + ".target_psnr.end", augment.target_psnr().end(), Closed(0, 100));
-
-  std::set<int> seen;
-  for (int i = 0; i < augment.operations_size(); ++i) {
-    const int operation = augment.operations(i);
-    const std::string entry = absl::StrCat(path, ".operations.", i);
-    if (operation == v1::RangeAugment::OPERATION_UNSPECIFIED) {
-      rules.Add(entry, "must be one of brightness, contrast, noise");
-    } else if (!seen.insert(operation).second) {
-      rules.Add(entry, "is given twice");
-    }
-  }
-  if (augment.has_alpha() && !(augment.alpha() > 0)) {
-    rules.Add(path + ".alpha", "must be positive", absl::StrCat(augment.alpha()));
-  }
-  const v1::RangeStart& start = augment.start();
-  if (start.has_brightness()) {
-    CheckStart("brightness", start.brightness(), kBrightnessRange, rules);
-  }
-  if (start.has_contrast()) CheckStart("contrast", start.contrast(), kContrastRange, rules);
-  if (start.has_noise()) CheckStart("noise", start.noise(), kNoiseRange, rules);
-  if (augment.has_learning_rate_multiplier()) {
-    rules.InRange(path + ".learning_rate_multiplier", augment.learning_rate_multiplier(),
-                  Above(0, 100));
-  }
-  rules.InRange(path + ".weight_decay", augment.weight_decay(), Closed(0, 1));
-}
-
-void CheckAugmentation(const v1::Augmentation& augmentation, Rules& rules) {
-  if (augmentation.has_random_resized_crop()) {
-    CheckCrop(augmentation.random_resized_crop(), rules);
-  }
-  rules.InRange("recipe.augmentation.horizontal_flip.probability",
-                augmentation.horizontal_flip().probability(), Closed(0, 1));
-  if (augmentation.has_range_augment()) CheckRangeAugment(augmentation.range_augment(), rules);
-  if (augmentation.has_normalize()) CheckNormalize(augmentation.normalize(), rules);
 }
 
 void CheckOptimizer(const v1::Optimizer& optimizer, Rules& rules) {

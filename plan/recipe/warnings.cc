@@ -60,6 +60,32 @@ void WarnOfRates(const v1::Recipe& recipe, Lines& warnings) {
   }
 }
 
+int32_t SmallestBatch(const v1::Recipe& recipe) {
+  if (recipe.sampler().has_single_scale()) return recipe.sampler().single_scale().batch_size();
+  int32_t smallest = recipe.sampler().multi_scale().base().batch_size();
+  for (const StageOptions& stage : StageOptionsOf(recipe.sampler(), recipe.epochs())) {
+    for (const Scale& scale : ScaleSet(stage.options)) {
+      smallest = std::min(smallest, scale.batch_size);
+    }
+  }
+  return smallest;
+}
+
+void WarnOfAugmentation(const v1::Recipe& recipe, Lines& warnings) {
+  const v1::Augmentation& augmentation = recipe.augmentation();
+  const v1::ColorJitter& jitter = augmentation.color_jitter();
+  if (augmentation.has_color_jitter() && jitter.brightness() == 0 && jitter.contrast() == 0 &&
+      jitter.saturation() == 0 && jitter.hue() == 0) {
+    warnings.push_back("recipe.augmentation.color_jitter: changes nothing, since all of it is 0");
+  }
+  const bool mixes = augmentation.has_mixup() || augmentation.has_cutmix();
+  if (mixes && SmallestBatch(recipe) == 1) {
+    warnings.push_back(absl::StrCat("recipe.augmentation.",
+                                    augmentation.has_mixup() ? "mixup" : "cutmix",
+                                    ": a batch of one picture has nothing to be mixed with"));
+  }
+}
+
 // Paths that the search changes.
 std::vector<std::string> SearchedPaths(const v1::Search& search) {
   std::vector<std::string> paths;
@@ -119,6 +145,7 @@ std::vector<std::string> Warnings(const v1::ExperimentSpec& spec) {
   }
   WarnOfSets(recipe, warnings);
   WarnOfRates(recipe, warnings);
+  WarnOfAugmentation(recipe, warnings);
   WarnOfSearch(spec, warnings);
   return warnings;
 }

@@ -14,8 +14,9 @@ import re
 SHARED = [
     ["proto"],
     ["common"],
-    ["plan/network", "plan/curriculum", "plan/recipe"],
-    ["formats/image", "formats/shard", "formats/checkpoint", "formats/safetensors"],
+    ["plan/network", "plan/curriculum", "plan/augment", "plan/recipe"],
+    ["formats/image", "formats/picture", "formats/shard", "formats/checkpoint",
+     "formats/safetensors"],
 ]
 COLUMNS = {
     "coordinator": {

@@ -4,7 +4,6 @@
 
 #include <algorithm>
 #include <cmath>
-#include <numbers>
 #include <numeric>
 #include <utility>
 
@@ -13,6 +12,7 @@
 #include "common/status_macros.h"
 #include "cvtrain/v1/recipe.pb.h"
 #include "plan/curriculum/psnr_target.h"
+#include "worker/trainer/augment/normal_numbers.h"
 
 namespace cvtrain::trainer {
 namespace {
@@ -58,37 +58,6 @@ std::vector<int64_t> Choose(int64_t batch, int64_t count, KeyedStream stream) {
   stream.Shuffle(all);
   all.resize(static_cast<size_t>(count));
   return all;
-}
-
-// Standard normal numbers for one picture, from 24-bit uniform ones by Box and
-// Muller: the first half are the cosines, the second the sines. LibTorch's
-// vector functions make them several times faster than one number at a time.
-void FillUniform(KeyedStream stream, int64_t pairs, float* radius, float* angle) {
-  constexpr float kUnit = 0x1p-24F;
-  for (int64_t i = 0; i < pairs; ++i) {
-    radius[i] = static_cast<float>((stream.NextU32() >> 8) + 1) * kUnit;  // in (0, 1]
-    angle[i] = static_cast<float>(stream.NextU32() >> 8) * kUnit;         // in [0, 1)
-  }
-}
-
-// B' x C x H x W, each picture's from its own stream.
-at::Tensor NormalNumbers(at::IntArrayRef sizes, const std::vector<int64_t>& chosen,
-                         const plan::RankStepKey& key) {
-  const int64_t per_picture = sizes[1] * sizes[2] * sizes[3];
-  const int64_t pairs = (per_picture + 1) / 2;
-  at::Tensor radius = at::empty({sizes[0], pairs}, at::kFloat);
-  at::Tensor angle = at::empty({sizes[0], pairs}, at::kFloat);
-  for (size_t i = 0; i < chosen.size(); ++i) {
-    const plan::SampleKey sample = {.step = key, .position = static_cast<int32_t>(chosen[i])};
-    const int64_t row = static_cast<int64_t>(i) * pairs;
-    FillUniform(plan::RangeAugmentNoiseStream(sample), pairs, radius.data_ptr<float>() + row,
-                angle.data_ptr<float>() + row);
-  }
-  radius.log_().mul_(-2).sqrt_();
-  angle.mul_(2 * std::numbers::pi);
-  return at::cat({radius * at::cos(angle), radius * at::sin(angle)}, 1)
-      .narrow(1, 0, per_picture)
-      .reshape(sizes);
 }
 
 class LearnedRanges : public RangeAugmenter {
@@ -162,7 +131,8 @@ class LearnedRanges : public RangeAugmenter {
         return (1 - magnitude) * mean + magnitude * pictures;
       }
       case RangeAugmentOperation::kNoise:
-        return pictures + magnitude * NormalNumbers(pictures.sizes(), chosen, key);
+        return pictures + magnitude * NormalNumbers(pictures.sizes(), chosen, key,
+                                                    plan::RangeAugmentNoiseStream);
     }
     CVT_CHECK(false) << "unknown operation";
     return pictures;

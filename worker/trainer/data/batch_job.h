@@ -16,7 +16,7 @@ namespace cvtrain::trainer {
 // One picture of a batch.
 struct BatchItem {
   int64_t sample = 0;   // position within the split
-  plan::SampleKey key;  // of its crop and flip; unused in evaluation
+  plan::SampleKey key;  // of what is drawn for it; unused in evaluation
 };
 
 // A batch on its way. Decoding threads fill disjoint parts of `pixels` and

@@ -47,9 +47,9 @@ struct EvaluationView {
 
 // Where the training loop of one attempt gets its pictures: decodes ahead of it on threads of its
 // own. Which pictures, of what size, is what plan::TrialPlan and plan::SampleOrder say of the
-// trial; crops and flips are keyed by (seed, epoch, step, logical rank, position). So a batch is
-// the same whenever and wherever it is asked for. Knows nothing about tensors, networks or
-// RangeAugment.
+// trial; what is done to them is plan::DrawPicture(), keyed by (seed, epoch, step, logical rank,
+// position). So a batch is the same whenever and wherever it is asked for. Knows nothing about
+// tensors, networks or what is done to those.
 //
 // Errors of all functions, after which the source is of no more use:
 //   DATA_LOSS (SHARD_BAD)           a shard is damaged

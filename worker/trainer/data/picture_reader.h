@@ -13,15 +13,15 @@
 #include "formats/image/jpeg.h"
 #include "formats/image/resize.h"
 #include "formats/shard/shard_reader.h"
-#include "worker/trainer/data/crop.h"
+#include "plan/augment/crop.h"
 #include "worker/trainer/data/picture_cache.h"
 
 namespace cvtrain::trainer {
 
 // How a picture of a shard becomes pixels of a batch.
 struct PictureTarget {
-  CropRect crop;  // in pixels of the upright source, inside of it
-  int width = 0;  // size to which the crop is resized
+  plan::CropRect crop;  // in pixels of the upright source, inside of it
+  int width = 0;        // size to which the crop is resized
   int height = 0;
   bool flip = false;  // mirrored left to right
 };

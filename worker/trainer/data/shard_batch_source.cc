@@ -14,6 +14,9 @@
 #include "common/log.h"
 #include "common/status_macros.h"
 #include "common/thread.h"
+#include "cvtrain/v1/recipe.pb.h"
+#include "formats/picture/picture_editor.h"
+#include "plan/augment/picture_draw.h"
 #include "plan/curriculum/sample_order.h"
 #include "worker/trainer/data/batch_job.h"
 #include "worker/trainer/data/picture_cache.h"
@@ -312,6 +315,7 @@ class ShardBatchSource : public BatchSource {
     PictureReader training;
     // Evaluation shows a picture once in a while, and always alike: caching it only takes room.
     PictureReader evaluation;
+    formats::PictureEditor editor = {};
   };
 
   void Decode(const StopToken& stop, WorkTimes& times) {
@@ -369,11 +373,15 @@ class ShardBatchSource : public BatchSource {
       tools.times.Enter(WorkTimes::kNetwork);
       CVT_ASSIGN_OR_RETURN(const SplitReader::Picture picture, split.Find(sample));
       const formats::ShardRecord facts = picture.shard->record(picture.record);
+      const plan::PictureDraw draw = DrawOf(facts, job, i);
+      const PictureTarget target = {
+          .crop = draw.crop, .width = job.width, .height = job.height, .flip = draw.flip};
       tools.times.Enter(WorkTimes::kDisk);
-      absl::Status status = reader.Find(*picture.shard, picture.record, TargetOf(facts, job, i));
+      absl::Status status = reader.Find(*picture.shard, picture.record, target);
       tools.times.Enter(WorkTimes::kDecode);
       if (status.ok()) status = reader.Decode(pixels);
       if (status.ok()) {
+        tools.editor.Apply(draw.steps, {pixels, job.width, job.height});
         job.labels[i] = facts.label;
         if (sample != job.items[i].sample) ++replaced;
         return absl::OkStatus();
@@ -388,20 +396,15 @@ class ShardBatchSource : public BatchSource {
     }
   }
 
-  PictureTarget TargetOf(const formats::ShardRecord& facts, const BatchJob& job, size_t i) const {
-    PictureTarget target = {.crop = {}, .width = job.width, .height = job.height};
-    const int width = facts.source.width;
-    const int height = facts.source.height;
+  plan::PictureDraw DrawOf(const formats::ShardRecord& facts, const BatchJob& job, size_t i) const {
+    const plan::PixelSize source = {.width = facts.source.width, .height = facts.source.height};
     if (job.resize > 0) {
-      target.crop = CentreCrop(width, height, job.resize, job.width);
-      return target;
+      plan::PictureDraw evaluation;
+      evaluation.crop = plan::CentreCrop(source.width, source.height, job.resize, job.width);
+      return evaluation;
     }
-    const plan::SampleKey& key = job.items[i].key;
-    const cvtrain::v1::Augmentation& augmentation = context_.recipe.augmentation();
-    target.crop =
-        DrawResizedCrop(width, height, augmentation.random_resized_crop(), plan::CropStream(key));
-    target.flip = plan::FlipStream(key).Bernoulli(augmentation.horizontal_flip().probability());
-    return target;
+    return plan::DrawPicture(context_.recipe.augmentation(), source,
+                             {.width = job.width, .height = job.height}, job.items[i].key);
   }
 
   // Constant after construction.

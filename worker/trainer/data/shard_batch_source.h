@@ -26,7 +26,7 @@ struct ShardBatchSourceOptions {
 
 // A BatchSource over the shards of a registered data set: fetches those that the plan asks for,
 // picks for each picture the smallest rung of its ladder that holds the crop, decodes, crops,
-// resizes and flips.
+// resizes and flips; a training picture is jittered and given the operations of its policy.
 //
 // `context` is copied, what it refers to and `shards` must outlive the source. Errors as of
 // BatchSourceFactory.

@@ -72,6 +72,7 @@ absl::StatusOr<std::unique_ptr<Learner>> Learner::Create(const cvtrain::v1::Reci
     CVT_ASSIGN_OR_RETURN(learner->augmenter_,
                          RangeAugmenter::Create(recipe.augmentation().range_augment()));
   }
+  learner->batch_augmenter_.emplace(recipe.augmentation(), recipe.model().num_classes());
   learner->MakeOptimizer(recipe);
   return learner;
 }
@@ -150,13 +151,15 @@ Learner::MicroBatchLoss Learner::Accumulate(const Batch& batch, const plan::Rank
     const at::Tensor mse = output.mse.contiguous();
     result.mse.assign(mse.data_ptr<float>(), mse.data_ptr<float>() + mse.numel());
   }
-  const at::Tensor logits =
-      Forward(Prepare(images),
-              key.logical_rank == 0 ? Network::Mode::kTrain : Network::Mode::kTrainFrozenBuffers);
   const at::Tensor labels =
       at::from_blob(const_cast<int64_t*>(batch.labels.data()), {batch.count}, at::kLong);
+  const BatchAugmenter::Output augmented = batch_augmenter_->Apply(Prepare(images), labels, key);
+  const at::Tensor logits =
+      Forward(augmented.images,
+              key.logical_rank == 0 ? Network::Mode::kTrain : Network::Mode::kTrainFrozenBuffers);
+  // Smoothing is linear in the targets: shares of classes are smoothed as whole labels are.
   const at::Tensor task_loss =
-      at::cross_entropy_loss(logits, labels, {}, at::Reduction::Mean,
+      at::cross_entropy_loss(logits, augmented.targets, {}, at::Reduction::Mean,
                              /*ignore_index=*/-100, options_.label_smoothing);
   const at::Tensor loss = augment_loss.defined() ? task_loss + augment_loss : task_loss;
   result.task = task_loss.item<double>();

@@ -10,6 +10,7 @@
 
 #include "absl/status/statusor.h"
 #include "plan/curriculum/keys.h"
+#include "worker/trainer/augment/batch_augmenter.h"
 #include "worker/trainer/augment/range_augmenter.h"
 #include "worker/trainer/collective/process_group.h"
 #include "worker/trainer/data/batch_source.h"
@@ -42,6 +43,7 @@ class Learner {
                                                          Begin begin = Begin::kDrawn);
 
   struct MicroBatchLoss {
+    // Against the labels as mixed: with mixup or cutmix it stays above that of an evaluation.
     double task = 0;
     double augment = 0;
     // Of each picture, before against after RangeAugment; empty without it.
@@ -88,6 +90,7 @@ class Learner {
   Network network_;
   at::Tensor mean_, std_;  // 1 x 3 x 1 x 1, or undefined
   std::unique_ptr<RangeAugmenter> augmenter_;
+  std::optional<BatchAugmenter> batch_augmenter_;  // set by Create()
   std::unique_ptr<Sgd> optimizer_;
   std::unique_ptr<GradientReducer> reducer_;  // null in a world of one
 };

@@ -19,6 +19,11 @@ TEST(KeysTest, GiveEachPurposeItsOwnStream) {
   std::vector<uint64_t> firsts = {
       First(CropStream(kSample)),
       First(FlipStream(kSample)),
+      First(ColorJitterStream(kSample)),
+      First(PolicyStream(kSample)),
+      First(ErasingStream(kSample)),
+      First(ErasingNoiseStream(kSample)),
+      First(MixStream(kStep)),
       First(RangeAugmentOrderStream(kStep)),
       First(RangeAugmentNoiseStream(kSample)),
       First(InitStream(7, 3)),
@@ -58,6 +63,11 @@ TEST(KeysTest, NeverChange) {
   EXPECT_EQ(First(RangeAugmentMagnitudeStream(kSample, RangeAugmentOperation::kContrast)),
             13602494930948556172u);
   EXPECT_EQ(First(RangeAugmentNoiseStream(kSample)), 4737719233269669712u);
+  EXPECT_EQ(First(ColorJitterStream(kSample)), 2530827744973860808u);
+  EXPECT_EQ(First(PolicyStream(kSample)), 8430349918590461862u);
+  EXPECT_EQ(First(ErasingStream(kSample)), 13974075297750921741u);
+  EXPECT_EQ(First(ErasingNoiseStream(kSample)), 17367455406294799984u);
+  EXPECT_EQ(First(MixStream(kStep)), 14216574310498814535u);
   EXPECT_EQ(First(InitStream(7, 3)), 3770021920342099700u);
   EXPECT_EQ(First(EvaluationNoiseStream(7)), 71024647938584649u);
 }

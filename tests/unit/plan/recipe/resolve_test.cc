@@ -127,6 +127,49 @@ TEST(ResolveTest, KeepsWhatIsGiven) {
   EXPECT_EQ(spec.recipe().augmentation().normalize().mean(0), 0.485);
 }
 
+v1::Augmentation Augmented(const std::string& augmentation) {
+  return Resolved(SmallSpec({"recipe.augmentation=" + augmentation})).recipe().augmentation();
+}
+
+// What a recipe of before these fields is resolved to: its bytes, and its digest, stay.
+TEST(ResolveTest, WritesNothingOfAnAugmentationThatIsNotThere) {
+  EXPECT_THAT(Augmented("{}"), EqualsProto(R"pb(
+                random_resized_crop {
+                  scale_min: 0.08
+                  scale_max: 1
+                  ratio_min: 0.75
+                  ratio_max: 1.3333333333333333
+                }
+                horizontal_flip { probability: 0.5 }
+              )pb"));
+}
+
+TEST(ResolveTest, WritesTheDefaultsOfEveryAugmentation) {
+  EXPECT_THAT(Augmented("{resize: {}, color_jitter: {hue: 0.1}, rand_augment: {}, "
+                        "random_erasing: {}, mixup: {}, cutmix: {}}"),
+              EqualsProto(R"pb(
+                horizontal_flip { probability: 0.5 }
+                resize {}
+                color_jitter { brightness: 0 contrast: 0 saturation: 0 hue: 0.1 probability: 1 }
+                rand_augment { num_ops: 2 magnitude: 9 num_magnitude_bins: 31 }
+                random_erasing {
+                  probability: 0.5
+                  scale_min: 0.02
+                  scale_max: 0.33
+                  ratio_min: 0.3
+                  ratio_max: 3.3
+                  noise: false
+                }
+                mixup { alpha: 0.2 probability: 1 }
+                cutmix { alpha: 1 probability: 1 }
+              )pb"));
+  EXPECT_THAT(Augmented("{center_crop: {}, trivial_augment: {}}"), EqualsProto(R"pb(
+                horizontal_flip { probability: 0.5 }
+                center_crop { resize_ratio: 1.1428571428571428 }
+                trivial_augment { num_magnitude_bins: 31 }
+              )pb"));
+}
+
 TEST(ResolveTest, FillsTheStagesOfACurriculum) {
   const v1::ExperimentSpec spec = Resolved(
       MultiScaleSpec({"recipe.sampler.multi_scale.curriculum={stages: {list: [{scales: {max: 160}, "
@@ -243,6 +286,20 @@ TEST(ConcreteRecipeTest, SetsTheParametersOfATrial) {
   EXPECT_EQ(recipe.epochs(), spec.recipe().epochs());
   CVT_ASSERT_OK_AND_ASSIGN(const v1::Recipe same, ConcreteRecipe(spec, {}));
   EXPECT_THAT(same, EqualsProto(spec.recipe()));
+}
+
+TEST(ConcreteRecipeTest, CompletesAnAugmentationThatTheSearchBringsIn) {
+  const v1::ExperimentSpec spec = Resolved(SmallSpec());
+  CVT_ASSERT_OK_AND_ASSIGN(
+      const v1::Recipe recipe,
+      ConcreteRecipe(spec, {{"recipe.augmentation.rand_augment.magnitude", "5"},
+                            {"recipe.augmentation.mixup.alpha", "0.8"}}));
+  EXPECT_THAT(recipe.augmentation().rand_augment(),
+              EqualsProto("num_ops: 2 magnitude: 5 num_magnitude_bins: 31"));
+  EXPECT_THAT(recipe.augmentation().mixup(), EqualsProto("alpha: 0.8 probability: 1"));
+  EXPECT_THAT(ConcreteRecipe(spec, {{"recipe.augmentation.center_crop.resize_ratio", "1.1"}}),
+              Reason("RECIPE_INVALID"))
+      << "which random_resized_crop, by default, excludes";
 }
 
 TEST(ConcreteRecipeTest, RefusesBadParameters) {

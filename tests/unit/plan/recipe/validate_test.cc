@@ -208,6 +208,67 @@ TEST(ValidateTest, ChecksTheAugmentation) {
                {range + "={target_psnr: {}, weight_decay: -1}", range + ".weight_decay"}});
 }
 
+TEST(ValidateTest, ChecksThatThereIsOneCutAndOnePolicy) {
+  const std::string a = "recipe.augmentation";
+  ExpectCases(
+      kSmallExperiment,
+      {{a + "={resize: {}}", ""},
+       {a + "={center_crop: {}}", ""},
+       {a + "={resize: {}, center_crop: {}}",
+        a + ".center_crop: cannot be given together with resize: at most one of "
+            "random_resized_crop, resize, center_crop"},
+       {a + "={random_resized_crop: {}, resize: {}}",
+        a + ".resize: cannot be given together with random_resized_crop"},
+       {a + "={random_resized_crop: {}, center_crop: {}}", a + ".center_crop: cannot be given"},
+       {a + "={rand_augment: {}, trivial_augment: {}}",
+        a + ".trivial_augment: cannot be given together with rand_augment: at most one of "
+            "rand_augment, trivial_augment, auto_augment"},
+       {a + "={trivial_augment: {}, auto_augment: {policy: cifar10}}",
+        a + ".auto_augment: cannot be given together with trivial_augment"},
+       {a + "={rand_augment: {}, auto_augment: {policy: imagenet}}",
+        a + ".auto_augment: cannot be given together with rand_augment"},
+       {a + "={mixup: {}, cutmix: {}, color_jitter: {}, random_erasing: {}}", ""}});
+}
+
+TEST(ValidateTest, ChecksTheRangesOfTheAugmentations) {
+  const std::string a = "recipe.augmentation.";
+  const std::string rand = a + "rand_augment";
+  const std::string erasing = a + "random_erasing";
+  ExpectCases(
+      kSmallExperiment,
+      {{a + "center_crop={resize_ratio: 0.9}",
+        a + "center_crop.resize_ratio: must be in [1, 4], got 0.9"},
+       {a + "center_crop={resize_ratio: 1}", ""},
+       {a + "center_crop={resize_ratio: 4.1}", a + "center_crop.resize_ratio"},
+       {a + "color_jitter={brightness: -1}", a + "color_jitter.brightness: must be in [0, 10]"},
+       {a + "color_jitter={contrast: 10.5}", a + "color_jitter.contrast: must be in [0, 10]"},
+       {a + "color_jitter={saturation: 11}", a + "color_jitter.saturation: must be in [0, 10]"},
+       {a + "color_jitter={hue: 0.6}", a + "color_jitter.hue: must be in [0, 0.5], got 0.6"},
+       {a + "color_jitter={hue: 0.5, brightness: 10}", ""},
+       {a + "color_jitter={probability: 2}", a + "color_jitter.probability: must be in [0, 1]"},
+       {rand + "={num_ops: 0}", rand + ".num_ops: must be in [1, 14], got 0"},
+       {rand + "={num_ops: 15}", rand + ".num_ops: must be in [1, 14]"},
+       {rand + "={magnitude: 31}", rand + ".magnitude: must be in [0, 30], got 31"},
+       {rand + "={magnitude: -1}", rand + ".magnitude: must be in [0, 30]"},
+       {rand + "={num_magnitude_bins: 8}", rand + ".magnitude: must be in [0, 7], got 9"},
+       {rand + "={num_magnitude_bins: 8, magnitude: 7, num_ops: 14}", ""},
+       {rand + "={num_magnitude_bins: 1}", rand + ".num_magnitude_bins: must be in [2, 1024]"},
+       {a + "trivial_augment={num_magnitude_bins: 1}", a + "trivial_augment.num_magnitude_bins"},
+       {a + "trivial_augment={num_magnitude_bins: 1024}", ""},
+       {a + "auto_augment={}", a + "auto_augment.policy: is required: one of imagenet, cifar10"},
+       {erasing + "={probability: -0.1}", erasing + ".probability: must be in [0, 1]"},
+       {erasing + "={scale_min: 0}", erasing + ".scale_min: must be in (0, 1]"},
+       {erasing + "={scale_min: 0.4}",
+        erasing + ".scale_max: must be at least scale_min, 0.4, got 0.33"},
+       {erasing + "={ratio_max: 0.2}",
+        erasing + ".ratio_max: must be at least ratio_min, 0.3, got 0.2"},
+       {erasing + "={ratio_min: 0.05}", erasing + ".ratio_min: must be in [0.1, 10]"},
+       {a + "mixup={alpha: 0}", a + "mixup.alpha: must be in (0, 10], got 0"},
+       {a + "mixup={probability: 1.5}", a + "mixup.probability: must be in [0, 1]"},
+       {a + "cutmix={alpha: 10.1}", a + "cutmix.alpha: must be in (0, 10]"},
+       {a + "cutmix={probability: -1}", a + "cutmix.probability: must be in [0, 1]"}});
+}
+
 TEST(ValidateTest, ChecksLossOptimizerAndRate) {
   const std::string rate = "recipe.learning_rate";
   ExpectCases(

@@ -56,5 +56,15 @@ TEST(WarningsTest, TellWhatASyntheticTaskIgnores) {
               ElementsAre(HasSubstr("task synthetic uses none of")));
 }
 
+TEST(WarningsTest, NamesAugmentationsThatDoNothing) {
+  EXPECT_THAT(Warnings(SmallSpec({"recipe.augmentation={color_jitter: {}}"})),
+              ElementsAre(HasSubstr("color_jitter: changes nothing")));
+  EXPECT_THAT(Warnings(SmallSpec({"recipe.augmentation={color_jitter: {hue: 0.1}}"})), IsEmpty());
+  EXPECT_THAT(Warnings(SmallSpec({"recipe.augmentation={cutmix: {}}",
+                                  "recipe.sampler.single_scale.batch_size=1"})),
+              ElementsAre(HasSubstr("cutmix: a batch of one picture")));
+  EXPECT_THAT(Warnings(SmallSpec({"recipe.augmentation={mixup: {}}"})), IsEmpty());
+}
+
 }  // namespace
 }  // namespace cvtrain::plan

@@ -77,6 +77,13 @@ TEST(WriteYamlTest, IsReadBackAsTheSameMessage) {
   });
   CVT_ASSERT_OK(Resolve(&resolved, FlowerFacts()));
   ExpectRoundTrip(resolved);
+  // A message without fields is there all the same.
+  v1::ExperimentSpec augmented =
+      SmallSpec({"recipe.augmentation={resize: {}, auto_augment: {policy: cifar10}, color_jitter: "
+                 "{hue: 0.1}, random_erasing: {}, mixup: {}, cutmix: {}}"});
+  CVT_ASSERT_OK(Resolve(&augmented, FlowerFacts()));
+  EXPECT_THAT(WriteYaml(augmented), HasSubstr("resize: {}"));
+  ExpectRoundTrip(augmented);
 }
 
 TEST(WriteYamlTest, KeepsEveryText) {

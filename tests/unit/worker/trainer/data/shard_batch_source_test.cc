@@ -4,16 +4,20 @@
 #include <gtest/gtest.h>
 
 #include <algorithm>
+#include <map>
 #include <memory>
 #include <optional>
 #include <set>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "absl/synchronization/notification.h"
 #include "common/errors.h"
 #include "common/thread.h"
 #include "cvtrain/v1/recipe.pb.h"
+#include "formats/picture/picture_editor.h"
+#include "plan/augment/picture_draw.h"
 #include "plan/curriculum/sample_order.h"
 #include "plan/curriculum/stages.h"
 #include "tests/support/proto_matchers.h"
@@ -137,7 +141,7 @@ class ShardBatchSourceTest : public ::testing::Test {
     }
   }
 
-  const cvtrain::v1::Recipe recipe_ = ParseTextProto<cvtrain::v1::Recipe>(kRecipe);
+  cvtrain::v1::Recipe recipe_ = ParseTextProto<cvtrain::v1::Recipe>(kRecipe);
   std::vector<std::unique_ptr<PhotoDataset>> datasets_;  // they outlive their sources
   PhotoDataset* photos_ = nullptr;                       // the last one
   std::optional<plan::TrialPlan> plan_;
@@ -186,6 +190,91 @@ TEST_F(ShardBatchSourceTest, IsTheSameWhateverTheThreadsAndProcesses) {
     std::vector<Kept> mine;
     for (size_t i = static_cast<size_t>(rank); i < all.size(); i += 2) mine.push_back(all[i]);
     EXPECT_EQ(Train(*part), mine) << "rank " << rank;
+  }
+}
+
+void TurnOnOperations(cvtrain::v1::Recipe& recipe) {
+  recipe.mutable_augmentation()->MergeFrom(ParseTextProto<cvtrain::v1::Augmentation>(R"pb(
+    color_jitter { brightness: 0.4 contrast: 0.4 saturation: 0.4 hue: 0.1 probability: 0.8 }
+    rand_augment { num_ops: 3 magnitude: 15 num_magnitude_bins: 31 }
+  )pb"));
+}
+
+TEST_F(ShardBatchSourceTest, DoesToEachPictureWhatIsDrawnForIt) {
+  CVT_ASSERT_OK_AND_ASSIGN(auto plain, Make({}));
+  std::vector<Kept> expected = Train(*plain);
+  TurnOnOperations(recipe_);
+  size_t next = 0;
+  int64_t steps_done = 0;
+  formats::PictureEditor editor;
+  for (int32_t epoch = 0; epoch < plan_->epochs(); ++epoch) {
+    const auto planned = plan_->EpochSteps(epoch);
+    for (size_t step = 0; step < planned.size(); ++step) {
+      for (int32_t rank = 0; rank < 2; ++rank) {
+        Kept& batch = expected[next++];
+        const int side = batch.height;
+        const size_t bytes = static_cast<size_t>(side * side * 3);
+        for (size_t i = 0; i < batch.samples.size(); ++i) {
+          const plan::SampleKey key = {.step = {.seed = 7,
+                                                .epoch = epoch,
+                                                .step_in_epoch = static_cast<int64_t>(step),
+                                                .logical_rank = rank},
+                                       .position = static_cast<int32_t>(i)};
+          const plan::PictureDraw draw =
+              plan::DrawPicture(recipe_.augmentation(), {.width = 64, .height = 64},
+                                {.width = side, .height = side}, key);
+          steps_done += static_cast<int64_t>(draw.steps.size());
+          editor.Apply(draw.steps,
+                       {absl::MakeSpan(batch.pixels).subspan(i * bytes, bytes), side, side});
+        }
+      }
+    }
+  }
+  EXPECT_GT(steps_done, 100);
+  CVT_ASSERT_OK_AND_ASSIGN(auto augmented, MakeFromPhotos({}));
+  EXPECT_EQ(Train(*augmented), expected);
+}
+
+TEST_F(ShardBatchSourceTest, AugmentedItIsTheSameWhateverTheThreadsAndProcesses) {
+  TurnOnOperations(recipe_);
+  CVT_ASSERT_OK_AND_ASSIGN(auto source, Make({.decode_threads = 3}));
+  const std::vector<Kept> all = Train(*source);
+  for (int rank = 0; rank < 2; ++rank) {
+    CVT_ASSERT_OK_AND_ASSIGN(auto part, Make({.rank = rank, .world_size = 2, .decode_threads = 1}));
+    std::vector<Kept> mine;
+    for (size_t i = static_cast<size_t>(rank); i < all.size(); i += 2) mine.push_back(all[i]);
+    EXPECT_EQ(Train(*part), mine) << "rank " << rank;
+  }
+}
+
+TEST_F(ShardBatchSourceTest, AnEvaluationIsNotAugmented) {
+  const EvaluationView view = {.resize = 36, .crop = 32, .batch_size = 3};
+  CVT_ASSERT_OK_AND_ASSIGN(auto plain, Make({}));
+  const std::vector<Kept> expected = Evaluate(*plain, view);
+  TurnOnOperations(recipe_);
+  CVT_ASSERT_OK_AND_ASSIGN(auto augmented, MakeFromPhotos({}));
+  EXPECT_EQ(Evaluate(*augmented, view), expected);
+}
+
+TEST_F(ShardBatchSourceTest, WithoutChanceAPictureIsTheSameInEveryEpoch) {
+  for (const char* cut : {"resize {}", "center_crop { resize_ratio: 1.2 }"}) {
+    *recipe_.mutable_augmentation() = ParseTextProto<cvtrain::v1::Augmentation>(cut);
+    recipe_.mutable_augmentation()->mutable_horizontal_flip()->set_probability(0);
+    CVT_ASSERT_OK_AND_ASSIGN(auto source, Make({}));
+    // By position and size.
+    std::map<std::pair<int64_t, int32_t>, std::vector<uint8_t>> seen;
+    int repeated = 0;
+    for (const Kept& batch : Train(*source)) {
+      const auto bytes = static_cast<int64_t>(batch.pixels.size() / batch.samples.size());
+      for (size_t i = 0; i < batch.samples.size(); ++i) {
+        const auto begin = batch.pixels.begin() + static_cast<int64_t>(i) * bytes;
+        const std::vector<uint8_t> pixels(begin, begin + bytes);
+        const auto [first, is_new] = seen.try_emplace({batch.samples[i], batch.height}, pixels);
+        if (!is_new) ++repeated;
+        EXPECT_EQ(first->second, pixels) << cut;
+      }
+    }
+    EXPECT_GT(repeated, 5) << cut;
   }
 }
 

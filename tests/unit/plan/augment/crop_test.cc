@@ -1,4 +1,4 @@
-#include "worker/trainer/data/crop.h"
+#include "plan/augment/crop.h"
 
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
@@ -6,14 +6,16 @@
 #include <cmath>
 #include <cstdint>
 
-namespace cvtrain::trainer {
+#include "cvtrain/v1/recipe.pb.h"
+
+namespace cvtrain::plan {
 namespace {
 
 KeyedStream Stream(uint64_t n) { return KeyedStream("test/crop/v1", {n}); }
 
-cvtrain::v1::RandomResizedCrop Spec(double scale_min, double scale_max, double ratio_min = 0.75,
-                                    double ratio_max = 4.0 / 3) {
-  cvtrain::v1::RandomResizedCrop spec;
+v1::RandomResizedCrop Spec(double scale_min, double scale_max, double ratio_min = 0.75,
+                           double ratio_max = 4.0 / 3) {
+  v1::RandomResizedCrop spec;
   spec.set_scale_min(scale_min);
   spec.set_scale_max(scale_max);
   spec.set_ratio_min(ratio_min);
@@ -91,5 +93,28 @@ TEST(CentreCropTest, ACropThatIsLargerThanThePictureTakesItsShortSide) {
   EXPECT_DOUBLE_EQ(crop.y, 0);
 }
 
+TEST(WholePictureTest, IsAllOfIt) {
+  EXPECT_EQ(WholePicture({.width = 50, .height = 31}), (CropRect{0, 0, 50, 31}));
+}
+
+TEST(CentreCropOfRatioTest, OfASquareStepIsTheCropOfTheEvaluation) {
+  const CropRect crop =
+      CentreCropOfRatio({.width = 464, .height = 580}, {.width = 224, .height = 224}, 232.0 / 224);
+  const CropRect evaluation = CentreCrop(464, 580, 232, 224);
+  EXPECT_NEAR(crop.x, evaluation.x, 1e-9);
+  EXPECT_NEAR(crop.y, evaluation.y, 1e-9);
+  EXPECT_NEAR(crop.width, evaluation.width, 1e-9);
+  EXPECT_NEAR(crop.height, evaluation.height, 1e-9);
+}
+
+TEST(CentreCropOfRatioTest, HasTheRatioOfTheStepAndTouchesTheNearerEdges) {
+  const CropRect wide =
+      CentreCropOfRatio({.width = 300, .height = 300}, {.width = 80, .height = 40}, 1);
+  EXPECT_EQ(wide, (CropRect{0, 75, 300, 150}));
+  const CropRect high =
+      CentreCropOfRatio({.width = 300, .height = 200}, {.width = 40, .height = 80}, 2);
+  EXPECT_EQ(high, (CropRect{125, 50, 50, 100}));
+}
+
 }  // namespace
-}  // namespace cvtrain::trainer
+}  // namespace cvtrain::plan

@@ -1,10 +1,12 @@
-#include "worker/trainer/data/crop.h"
+#include "plan/augment/crop.h"
 
 #include <algorithm>
 #include <cmath>
 #include <cstdint>
 
-namespace cvtrain::trainer {
+#include "cvtrain/v1/recipe.pb.h"
+
+namespace cvtrain::plan {
 namespace {
 
 constexpr int kTries = 10;
@@ -26,7 +28,7 @@ CropRect LargestCentred(int width, int height, double ratio_min, double ratio_ma
 
 }  // namespace
 
-CropRect DrawResizedCrop(int width, int height, const cvtrain::v1::RandomResizedCrop& spec,
+CropRect DrawResizedCrop(int width, int height, const v1::RandomResizedCrop& spec,
                          KeyedStream stream) {
   const double area = static_cast<double>(width) * height;
   const double log_min = std::log(spec.ratio_min());
@@ -52,4 +54,19 @@ CropRect CentreCrop(int width, int height, int resize, int crop) {
   return {.x = (width - side) / 2, .y = (height - side) / 2, .width = side, .height = side};
 }
 
-}  // namespace cvtrain::trainer
+CropRect WholePicture(PixelSize source) {
+  return {.width = static_cast<double>(source.width), .height = static_cast<double>(source.height)};
+}
+
+CropRect CentreCropOfRatio(PixelSize source, PixelSize target, double resize_ratio) {
+  const double fit = std::min(static_cast<double>(source.width) / target.width,
+                              static_cast<double>(source.height) / target.height);
+  const double width = target.width * fit / resize_ratio;
+  const double height = target.height * fit / resize_ratio;
+  return {.x = (source.width - width) / 2,
+          .y = (source.height - height) / 2,
+          .width = width,
+          .height = height};
+}
+
+}  // namespace cvtrain::plan
