@@ -255,8 +255,9 @@ absl::Status CheckSamples(TIFF* tiff, const Layout& layout) {
   return absl::OkStatus();
 }
 
-// `compression` is what our own reader found.
-absl::StatusOr<Layout> ReadLayout(TIFF* tiff, const ImageInfo& info, int compression) {
+// `compression` is what our own reader found in `bytes`.
+absl::StatusOr<Layout> ReadLayout(TIFF* tiff, absl::string_view bytes, const ImageInfo& info,
+                                  int compression) {
   uint32_t width = 0;
   uint32_t height = 0;
   TIFFGetField(tiff, TIFFTAG_IMAGEWIDTH, &width);
@@ -275,6 +276,10 @@ absl::StatusOr<Layout> ReadLayout(TIFF* tiff, const ImageInfo& info, int compres
   CVT_RETURN_IF_ERROR(ReadColor(tiff, compression, &layout));
   CVT_RETURN_IF_ERROR(CheckSamples(tiff, layout));
   if (layout.color == Color::kPalette) CVT_RETURN_IF_ERROR(ReadPalette(tiff, &layout));
+  const bool says_palette = ReadTiffNumber(bytes, kTiffPhotometricTag) == PHOTOMETRIC_PALETTE;
+  if (layout.color == Color::kBlackIsZero && says_palette) {
+    return Bad("there is no palette");  // libtiff would take the indices for grey
+  }
   uint16_t extras = 0;
   const uint16_t* kinds = nullptr;
   const bool colors = layout.color == Color::kRgb || layout.color == Color::kBlackIsZero;
@@ -487,7 +492,7 @@ absl::Status DecodeTiff(absl::string_view bytes, const ImageLimits& limits, Imag
   Reading reading{.bytes = bytes};
   const TiffHandle tiff = Open(&reading, limits);
   if (tiff == nullptr) return Bad(reading.message);
-  CVT_ASSIGN_OR_RETURN(const Layout layout, ReadLayout(tiff.get(), info, compression));
+  CVT_ASSIGN_OR_RETURN(const Layout layout, ReadLayout(tiff.get(), bytes, info, compression));
   const bool one_strip = !layout.tiled && TIFFNumberOfStrips(tiff.get()) == 1;
   if (one_strip && compression == COMPRESSION_NONE) {
     CVT_RETURN_IF_ERROR(CheckStrip(bytes, layout, info));

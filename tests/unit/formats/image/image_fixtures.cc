@@ -43,6 +43,26 @@ Image MakePicture(int width, int height, uint64_t seed) {
   return image;
 }
 
+namespace {
+
+// Each coefficient by itself, first without its lowest bit, then that.
+std::vector<jpeg_scan_info> ManyScans() {
+  std::vector<jpeg_scan_info> scans(1);
+  scans[0].comps_in_scan = 1;
+  for (int bit = 1; bit >= 0; --bit) {
+    for (int coefficient = 1; coefficient < 64; ++coefficient) {
+      jpeg_scan_info scan = scans[0];
+      scan.Ss = scan.Se = coefficient;
+      scan.Ah = 1 - bit;
+      scan.Al = bit;
+      scans.push_back(scan);
+    }
+  }
+  return scans;
+}
+
+}  // namespace
+
 std::string MakeJpeg(const Image& image, const JpegFixture& fixture) {
   jpeg_compress_struct info = {};
   jpeg_error_mgr error = {};
@@ -64,6 +84,11 @@ std::string MakeJpeg(const Image& image, const JpegFixture& fixture) {
   info.restart_interval = static_cast<unsigned>(fixture.restart_interval);
   jpeg_set_quality(&info, fixture.quality, TRUE);
   if (fixture.progressive) jpeg_simple_progression(&info);
+  const std::vector<jpeg_scan_info> scans = ManyScans();
+  if (fixture.many_scans) {
+    info.scan_info = scans.data();
+    info.num_scans = static_cast<int>(scans.size());
+  }
   jpeg_start_compress(&info, TRUE);
   if (!fixture.exif.empty()) {
     jpeg_write_marker(&info, JPEG_APP0 + 1, reinterpret_cast<const JOCTET*>(fixture.exif.data()),

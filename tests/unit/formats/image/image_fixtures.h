@@ -21,6 +21,8 @@ struct JpegFixture {
   int horizontal_sampling = 2;
   int vertical_sampling = 2;
   bool progressive = false;
+  // Of grey: progressive, in 127 scans, two for each coefficient.
+  bool many_scans = false;
   int restart_interval = 0;
   int quality = 90;
   // Put in front of the picture as an APP1 segment if not empty.

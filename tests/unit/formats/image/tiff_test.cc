@@ -182,10 +182,12 @@ TEST(TiffTest, RefusesDirectoriesThatLie) {
     EXPECT_THAT(DecodeTiff(WithTag(c.tag, c.values), {}, &image),
                 StatusIs(kInvalid, Reason("DATA_BAD")));
   }
-  TiffTags palette = MakeTiffTags(4, 4, 1, 4);
-  palette[262] = {3};
-  EXPECT_THAT(DecodeTiff(MakeTiff(palette, {std::string(8, 'x')}), {}, &image),
-              StatusIs(kInvalid, Reason("DATA_BAD")));
+  for (const uint32_t bits : {4u, 8u}) {
+    TiffTags palette = MakeTiffTags(4, 4, 1, bits);
+    palette[262] = {3};
+    EXPECT_THAT(DecodeTiff(MakeTiff(palette, {std::string(2 * bits, 'x')}), {}, &image),
+                StatusIs(kInvalid, Reason("DATA_BAD")));
+  }
 }
 
 // Mistakes that writers made, and that cost no pixel.
