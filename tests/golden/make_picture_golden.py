@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""Writes pictures/ and pictures.txt: small files of every kind, and what Pillow makes of them.
+"""Writes pictures/KIND/ and pictures.txt: small files of every kind, and what Pillow makes of them.
 
 Run once, with Pillow 13.0 and numpy 2.4 installed, from the root of the repository:
 
@@ -270,10 +270,11 @@ def files():
 
 
 def main():
-    os.makedirs(FOLDER, exist_ok=True)
     lines = []
     for name, data, expected in files():
-        with open(os.path.join(FOLDER, name), "wb") as file:
+        kind = os.path.join(FOLDER, name.rsplit(".")[1])
+        os.makedirs(kind, exist_ok=True)
+        with open(os.path.join(kind, name), "wb") as file:
             file.write(data)
         if expected is None:
             with Image.open(io.BytesIO(data)) as image:

@@ -12,7 +12,8 @@ std::vector<GoldenPicture> ReadGoldenPictures() {
   std::ifstream list("tests/golden/pictures.txt");
   GoldenPicture picture;
   while (list >> picture.name >> picture.width >> picture.height >> picture.sha256) {
-    std::ifstream file("tests/golden/pictures/" + picture.name, std::ios::binary);
+    const std::string kind = picture.name.substr(picture.name.rfind('.') + 1);
+    std::ifstream file("tests/golden/pictures/" + kind + "/" + picture.name, std::ios::binary);
     CVT_CHECK(file.good()) << picture.name;
     picture.bytes.assign(std::istreambuf_iterator<char>(file), std::istreambuf_iterator<char>());
     pictures.push_back(picture);
