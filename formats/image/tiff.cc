@@ -16,7 +16,6 @@
 #include <tiffio.h>
 
 #include <algorithm>
-#include <array>
 #include <climits>
 #include <cstdarg>
 #include <cstdio>
@@ -29,8 +28,15 @@
 #include "common/errors.h"
 #include "common/status_macros.h"
 #include "formats/image/tiff_directory.h"
+#include "formats/image/tiff_samples.h"
 
 namespace cvtrain::formats {
+
+using internal::TiffColor;
+using internal::TiffLayout;
+using internal::TiffSamplesToRgb;
+using internal::UnpackTiffSamples;
+
 namespace {
 
 // More than any picture for people has; hyperspectral ones are not.
@@ -136,26 +142,12 @@ TiffHandle Open(Reading* reading, const ImageLimits& limits) {
   return TiffHandle(tiff);
 }
 
-enum class Color { kWhiteIsZero, kBlackIsZero, kPalette, kRgb, kCmyk };
-
-// What the samples of a picture are.
-struct Layout {
-  Color color = Color::kRgb;
-  int bits = 8;
-  int samples = 3;       // of a pixel in the file
-  int used = 3;          // the first of them that are needed
-  bool divides = false;  // the last one used is alpha, which the others were multiplied by
-  bool planes = false;   // one for each sample
-  bool tiled = false;
-  std::array<uint8_t, 3 * 256> palette = {};
-};
-
 int Number(TIFF* tiff, uint32_t tag, int otherwise) {
   uint16_t value = 0;
   return TIFFGetFieldDefaulted(tiff, tag, &value) == 1 ? value : otherwise;
 }
 
-absl::Status ReadPalette(TIFF* tiff, Layout* layout) {
+absl::Status ReadPalette(TIFF* tiff, TiffLayout* layout) {
   uint16_t* maps[3] = {};
   if (TIFFGetField(tiff, TIFFTAG_COLORMAP, &maps[0], &maps[1], &maps[2]) != 1) {
     return Bad("there is no palette");
@@ -198,23 +190,23 @@ absl::StatusOr<int> ReadCompression(absl::string_view bytes) {
 }
 
 // Colours, and how many samples they take. JPEG is asked to turn YCbCr to RGB.
-absl::Status ReadColor(TIFF* tiff, int compression, Layout* layout) {
+absl::Status ReadColor(TIFF* tiff, int compression, TiffLayout* layout) {
   const int photometric = Number(tiff, TIFFTAG_PHOTOMETRIC, -1);
   switch (photometric) {
     case PHOTOMETRIC_MINISWHITE:
-      layout->color = Color::kWhiteIsZero;
+      layout->color = TiffColor::kWhiteIsZero;
       layout->used = 1;
       break;
     case PHOTOMETRIC_MINISBLACK:
-      layout->color = Color::kBlackIsZero;
+      layout->color = TiffColor::kBlackIsZero;
       layout->used = 1;
       break;
     case PHOTOMETRIC_PALETTE:
-      layout->color = Color::kPalette;
+      layout->color = TiffColor::kPalette;
       layout->used = 1;
       break;
     case PHOTOMETRIC_RGB:
-      layout->color = Color::kRgb;
+      layout->color = TiffColor::kRgb;
       layout->used = 3;
       break;
     case PHOTOMETRIC_YCBCR:
@@ -222,14 +214,14 @@ absl::Status ReadColor(TIFF* tiff, int compression, Layout* layout) {
         return Unsupported("YCbCr outside JPEG");
       }
       TIFFSetField(tiff, TIFFTAG_JPEGCOLORMODE, JPEGCOLORMODE_RGB);
-      layout->color = Color::kRgb;
+      layout->color = TiffColor::kRgb;
       layout->used = 3;
       break;
     case PHOTOMETRIC_SEPARATED:
       if (Number(tiff, TIFFTAG_INKSET, INKSET_CMYK) != INKSET_CMYK) {
         return Unsupported("inks other than CMYK");
       }
-      layout->color = Color::kCmyk;
+      layout->color = TiffColor::kCmyk;
       layout->used = 4;
       break;
     default:
@@ -238,7 +230,7 @@ absl::Status ReadColor(TIFF* tiff, int compression, Layout* layout) {
   return absl::OkStatus();
 }
 
-absl::Status CheckSamples(TIFF* tiff, const Layout& layout) {
+absl::Status CheckSamples(TIFF* tiff, const TiffLayout& layout) {
   if (layout.samples < layout.used || layout.samples > kSamplesMax) {
     return Unsupported(absl::StrCat(layout.samples, " samples a pixel"));
   }
@@ -246,8 +238,9 @@ absl::Status CheckSamples(TIFF* tiff, const Layout& layout) {
   if (format != SAMPLEFORMAT_UINT && format != SAMPLEFORMAT_VOID) {
     return Unsupported("samples that are signed or not whole");
   }
-  const bool grey = layout.color == Color::kWhiteIsZero || layout.color == Color::kBlackIsZero;
-  const bool palette = layout.color == Color::kPalette;
+  const bool grey =
+      layout.color == TiffColor::kWhiteIsZero || layout.color == TiffColor::kBlackIsZero;
+  const bool palette = layout.color == TiffColor::kPalette;
   const bool small = layout.bits == 1 || layout.bits == 2 || layout.bits == 4;
   if (!(layout.bits == 8 || (layout.bits == 16 && !palette) || (small && (grey || palette)))) {
     return Unsupported(absl::StrCat(layout.bits, "-bit samples"));
@@ -256,8 +249,8 @@ absl::Status CheckSamples(TIFF* tiff, const Layout& layout) {
 }
 
 // `compression` is what our own reader found in `bytes`.
-absl::StatusOr<Layout> ReadLayout(TIFF* tiff, absl::string_view bytes, const ImageInfo& info,
-                                  int compression) {
+absl::StatusOr<TiffLayout> ReadLayout(TIFF* tiff, absl::string_view bytes, const ImageInfo& info,
+                                      int compression) {
   uint32_t width = 0;
   uint32_t height = 0;
   TIFFGetField(tiff, TIFFTAG_IMAGEWIDTH, &width);
@@ -266,7 +259,7 @@ absl::StatusOr<Layout> ReadLayout(TIFF* tiff, absl::string_view bytes, const Ima
       Number(tiff, TIFFTAG_COMPRESSION, COMPRESSION_NONE) != compression) {
     return Bad("its size or its compression is given twice");
   }
-  Layout layout;
+  TiffLayout layout;
   layout.bits = Number(tiff, TIFFTAG_BITSPERSAMPLE, 1);
   layout.samples = Number(tiff, TIFFTAG_SAMPLESPERPIXEL, 1);
   layout.planes =
@@ -275,14 +268,14 @@ absl::StatusOr<Layout> ReadLayout(TIFF* tiff, absl::string_view bytes, const Ima
   layout.tiled = TIFFIsTiled(tiff) != 0;
   CVT_RETURN_IF_ERROR(ReadColor(tiff, compression, &layout));
   CVT_RETURN_IF_ERROR(CheckSamples(tiff, layout));
-  if (layout.color == Color::kPalette) CVT_RETURN_IF_ERROR(ReadPalette(tiff, &layout));
+  if (layout.color == TiffColor::kPalette) CVT_RETURN_IF_ERROR(ReadPalette(tiff, &layout));
   const bool says_palette = ReadTiffNumber(bytes, kTiffPhotometricTag) == PHOTOMETRIC_PALETTE;
-  if (layout.color == Color::kBlackIsZero && says_palette) {
+  if (layout.color == TiffColor::kBlackIsZero && says_palette) {
     return Bad("there is no palette");  // libtiff would take the indices for grey
   }
   uint16_t extras = 0;
   const uint16_t* kinds = nullptr;
-  const bool colors = layout.color == Color::kRgb || layout.color == Color::kBlackIsZero;
+  const bool colors = layout.color == TiffColor::kRgb || layout.color == TiffColor::kBlackIsZero;
   if (colors && TIFFGetField(tiff, TIFFTAG_EXTRASAMPLES, &extras, &kinds) == 1 && extras > 0 &&
       kinds[0] == EXTRASAMPLE_ASSOCALPHA && layout.samples > layout.used) {
     layout.divides = true;
@@ -293,7 +286,7 @@ absl::StatusOr<Layout> ReadLayout(TIFF* tiff, absl::string_view bytes, const Ima
 
 // libtiff takes the length of a single strip for a mistake if it does not fit, and reads what the
 // size asks for: what lies behind the strip would become pixels. Left out, or too long, it is one.
-absl::Status CheckStrip(absl::string_view bytes, const Layout& layout, const ImageInfo& info) {
+absl::Status CheckStrip(absl::string_view bytes, const TiffLayout& layout, const ImageInfo& info) {
   const uint64_t length = ReadTiffNumber(bytes, TIFFTAG_STRIPBYTECOUNTS).value_or(0);
   const int64_t row_bytes = (int64_t{info.width} * layout.samples * layout.bits + 7) / 8;
   if (length != 0 && length < static_cast<uint64_t>(row_bytes * info.height)) {
@@ -302,74 +295,10 @@ absl::Status CheckStrip(absl::string_view bytes, const Layout& layout, const Ima
   return absl::OkStatus();
 }
 
-// 16 bits to 8: value * 255 / 65,535, rounded.
-uint8_t NarrowTo8(uint16_t value) { return static_cast<uint8_t>((uint32_t{value} + 128) / 257); }
-
-// What a colour of light is that is covered by `ink` and by `black`: (255 - ink) * (255 - black) /
-// 255, rounded.
-uint8_t MixInk(uint8_t ink, uint8_t black) {
-  return static_cast<uint8_t>(((255 - ink) * (255 - black) + 127) / 255);
-}
-
-// `count` samples of any depth to one byte each: scaled to 255, or as they are if they are indices.
-void WidenOrNarrow(const Layout& layout, const uint8_t* raw, int64_t count, uint8_t* to) {
-  if (layout.bits == 8) {
-    std::memcpy(to, raw, static_cast<size_t>(count));
-  } else if (layout.bits == 16) {
-    for (int64_t i = 0; i < count; ++i) {
-      uint16_t value;  // in this machine's order: libtiff has seen to it
-      std::memcpy(&value, raw + 2 * i, 2);
-      to[i] = NarrowTo8(value);
-    }
-  } else {
-    const int most = (1 << layout.bits) - 1;
-    const int scale = layout.color == Color::kPalette ? 1 : 255 / most;
-    for (int64_t i = 0; i < count; ++i) {
-      const int64_t bit = i * layout.bits;
-      const int shift = 8 - layout.bits - static_cast<int>(bit % 8);
-      to[i] = static_cast<uint8_t>((raw[bit / 8] >> shift & most) * scale);
-    }
-  }
-}
-
-// A colour that was multiplied by its alpha.
-uint8_t Divide(uint8_t value, uint8_t alpha) {
-  if (alpha == 0) return 0;
-  return static_cast<uint8_t>(std::min(255, value * 255 / alpha));
-}
-
-// `count` pixels, each of `stride` samples of 8 bits, to RGB.
-void ToRgb(const Layout& layout, const uint8_t* samples, int stride, int64_t count, uint8_t* rgb) {
-  for (int64_t i = 0; i < count; ++i, samples += stride, rgb += 3) {
-    switch (layout.color) {
-      case Color::kWhiteIsZero:
-        std::memset(rgb, 255 - samples[0], 3);
-        break;
-      case Color::kBlackIsZero:
-        std::memset(rgb, layout.divides ? Divide(samples[0], samples[1]) : samples[0], 3);
-        break;
-      case Color::kPalette:
-        std::memcpy(rgb, layout.palette.data() + 3 * samples[0], 3);
-        break;
-      case Color::kRgb:
-        std::memcpy(rgb, samples, 3);
-        if (layout.divides) {
-          for (int c = 0; c < 3; ++c) rgb[c] = Divide(rgb[c], samples[3]);
-        }
-        break;
-      case Color::kCmyk:
-        for (int c = 0; c < 3; ++c) {
-          rgb[c] = MixInk(samples[c], samples[3]);
-        }
-        break;
-    }
-  }
-}
-
 // Reads the blocks of one picture: rows or tiles, of all samples or of one plane.
 class BlockReader {
  public:
-  BlockReader(TIFF* tiff, const Layout& layout, int width, int height)
+  BlockReader(TIFF* tiff, const TiffLayout& layout, int width, int height)
       : tiff_(tiff), layout_(layout), width_(width), height_(height) {}
 
   // Takes memory for one block. Errors as of DecodeTiff().
@@ -415,8 +344,8 @@ class BlockReader {
         const int64_t count = std::min(tile_width_, width_ - x);
         const int rows = std::min(tile_height_, height_ - y);
         for (int row = 0; row < rows; ++row) {
-          WidenOrNarrow(layout_, block_.data() + row * row_bytes_, count * block_samples_,
-                        row_.data());
+          UnpackTiffSamples(layout_, block_.data() + row * row_bytes_, count * block_samples_,
+                            row_.data());
           take(x, y + row, count, row_.data());
         }
       }
@@ -434,7 +363,7 @@ class BlockReader {
   }
 
   TIFF* const tiff_;
-  const Layout& layout_;
+  const TiffLayout& layout_;
   const int width_;
   const int height_;
   int tile_width_ = 0;
@@ -446,7 +375,7 @@ class BlockReader {
 };
 
 // Samples of different planes come together only when all are read.
-absl::StatusOr<bool> ReadPlanes(const Layout& layout, const ImageLimits& limits,
+absl::StatusOr<bool> ReadPlanes(const TiffLayout& layout, const ImageLimits& limits,
                                 BlockReader* blocks, Image* out) {
   const int64_t used = layout.used;
   const int64_t pixels = int64_t{out->width} * out->height;
@@ -463,7 +392,7 @@ absl::StatusOr<bool> ReadPlanes(const Layout& layout, const ImageLimits& limits,
     });
     if (!ok) return false;
   }
-  ToRgb(layout, samples.data(), layout.used, pixels, out->pixels.data());
+  TiffSamplesToRgb(layout, samples.data(), layout.used, pixels, out->pixels.data());
   return true;
 }
 
@@ -492,7 +421,7 @@ absl::Status DecodeTiff(absl::string_view bytes, const ImageLimits& limits, Imag
   Reading reading{.bytes = bytes};
   const TiffHandle tiff = Open(&reading, limits);
   if (tiff == nullptr) return Bad(reading.message);
-  CVT_ASSIGN_OR_RETURN(const Layout layout, ReadLayout(tiff.get(), bytes, info, compression));
+  CVT_ASSIGN_OR_RETURN(const TiffLayout layout, ReadLayout(tiff.get(), bytes, info, compression));
   const bool one_strip = !layout.tiled && TIFFNumberOfStrips(tiff.get()) == 1;
   if (one_strip && compression == COMPRESSION_NONE) {
     CVT_RETURN_IF_ERROR(CheckStrip(bytes, layout, info));
@@ -510,7 +439,7 @@ absl::Status DecodeTiff(absl::string_view bytes, const ImageLimits& limits, Imag
   } else {
     ok = blocks.Read(0, [&](int x, int y, int64_t count, const uint8_t* samples) {
       uint8_t* to = out->pixels.data() + (int64_t{y} * out->width + x) * 3;
-      ToRgb(layout, samples, layout.samples, count, to);
+      TiffSamplesToRgb(layout, samples, layout.samples, count, to);
     });
   }
   if (ok && !reading.failed) return absl::OkStatus();
