@@ -2,8 +2,8 @@
 #
 # Names to link: absl::*, protobuf::libprotobuf, gRPC::grpc++, gRPC::grpc++_reflection,
 # RocksDB::rocksdb-shared, prometheus-cpp::core, prometheus-cpp::pull, yaml-cpp, JPEG::JPEG,
-# PNG::PNG, OpenSSL::SSL, OpenSSL::Crypto, ZLIB::ZLIB, Threads::Threads, GTest::gmock,
-# benchmark::benchmark, LibTorch::cpu.
+# PNG::PNG, TIFF::TIFF, PkgConfig::WebP, PkgConfig::SndFile, PkgConfig::Mpg123, OpenSSL::SSL,
+# OpenSSL::Crypto, ZLIB::ZLIB, Threads::Threads, GTest::gmock, benchmark::benchmark, LibTorch::cpu.
 
 find_package(Threads REQUIRED)
 if(CVTRAIN_SANITIZE STREQUAL "thread")
@@ -21,8 +21,13 @@ find_package(prometheus-cpp REQUIRED)
 find_package(yaml-cpp REQUIRED)
 find_package(JPEG REQUIRED)
 find_package(PNG REQUIRED)
+find_package(TIFF REQUIRED)
 find_package(OpenSSL REQUIRED)
 find_package(ZLIB REQUIRED)
+find_package(PkgConfig REQUIRED)
+pkg_check_modules(WebP REQUIRED IMPORTED_TARGET GLOBAL libwebp libwebpdemux)
+pkg_check_modules(SndFile REQUIRED IMPORTED_TARGET GLOBAL sndfile)
+pkg_check_modules(Mpg123 REQUIRED IMPORTED_TARGET GLOBAL libmpg123)
 find_package(benchmark REQUIRED)
 if(BUILD_TESTING)
   find_package(GTest REQUIRED)

@@ -3,15 +3,14 @@
 #include <algorithm>
 #include <utility>
 
-#include "common/errors.h"
 #include "common/status_macros.h"
-#include "formats/image/png.h"
 
 namespace cvtrain::client {
 
 using formats::ImageInfo;
 using formats::ImageKind;
 using formats::PictureSize;
+using formats::SourceFormat;
 
 namespace {
 
@@ -23,25 +22,24 @@ PictureSize Upright(const ImageInfo& info) {
   return {info.width, info.height};
 }
 
-}  // namespace
-
-LadderMaker::LadderMaker(formats::LadderOptions options, const formats::ImageLimits& limits)
-    : options_(std::move(options)), limits_(limits), jpeg_(limits) {}
-
-absl::StatusOr<ImageInfo> LadderMaker::ReadInfo(absl::string_view file) {
-  switch (formats::SniffImageKind(file)) {
+SourceFormat FormatOf(ImageKind kind) {
+  switch (kind) {
     case ImageKind::kJpeg:
-      return jpeg_.ReadInfo(file);
+      return SourceFormat::kJpeg;
     case ImageKind::kPng:
-      return formats::ReadPngInfo(file, limits_);
+      return SourceFormat::kPng;
     default:
-      return InvalidArgument(Reason::kDataBad, file.empty() ? "image: the file is empty"
-                                                            : "image: neither JPEG nor PNG");
+      return SourceFormat::kOther;
   }
 }
 
+}  // namespace
+
+LadderMaker::LadderMaker(formats::LadderOptions options, const formats::ImageLimits& limits)
+    : options_(std::move(options)), pictures_(limits), jpeg_(limits) {}
+
 absl::Status LadderMaker::DecodeUpright(absl::string_view file, const ImageInfo& info) {
-  if (info.kind == ImageKind::kPng) return formats::DecodePng(file, limits_, &picture_);
+  if (info.kind != ImageKind::kJpeg) return pictures_.Decode(file, &picture_);
   formats::JpegDecodeOptions options;
   const int shorter = std::min(info.width, info.height);
   while (options.scale_denominator < 8 &&
@@ -60,7 +58,7 @@ bool LadderMaker::KeepsFile(absl::string_view file, const ImageInfo& info) const
 }
 
 absl::StatusOr<Ladder> LadderMaker::Make(absl::string_view file) {
-  CVT_ASSIGN_OR_RETURN(const ImageInfo info, ReadInfo(file));
+  CVT_ASSIGN_OR_RETURN(const ImageInfo info, pictures_.ReadInfo(file));
   CVT_RETURN_IF_ERROR(DecodeUpright(file, info));
   const PictureSize original = Upright(info);
   const PictureSize capped = formats::ShrinkToShortSide(original, options_.source_side);
@@ -71,8 +69,7 @@ absl::StatusOr<Ladder> LadderMaker::Make(absl::string_view file) {
     ladder.size = original;
     ladder.source = std::string(file);
     ladder.source_orientation = info.orientation;
-    ladder.source_format =
-        info.kind == ImageKind::kPng ? formats::SourceFormat::kPng : formats::SourceFormat::kJpeg;
+    ladder.source_format = FormatOf(info.kind);
   } else {
     ladder.size = capped;
     if (KeepsFile(file, info)) {

@@ -9,6 +9,7 @@
 #include "absl/strings/string_view.h"
 #include "formats/image/image.h"
 #include "formats/image/jpeg.h"
+#include "formats/image/picture_decoder.h"
 #include "formats/shard/dataset_digest.h"
 #include "formats/shard/shard_format.h"
 
@@ -37,19 +38,18 @@ class LadderMaker {
   // `limits` is what it accepts.
   explicit LadderMaker(formats::LadderOptions options, const formats::ImageLimits& limits = {});
 
-  // Returns INVALID_ARGUMENT (DATA_BAD) if `file` is empty, no JPEG or PNG by its content, damaged
-  // or truncated; RESOURCE_EXHAUSTED (LIMIT_EXCEEDED) if it is outside the limits.
+  // Returns INVALID_ARGUMENT (DATA_BAD) if `file` is empty, no JPEG, PNG, TIFF or WebP by its
+  // content, damaged or truncated; RESOURCE_EXHAUSTED (LIMIT_EXCEEDED) if it is outside the limits.
   absl::StatusOr<Ladder> Make(absl::string_view file);
 
  private:
-  absl::StatusOr<formats::ImageInfo> ReadInfo(absl::string_view file);
   // Upright into picture_. Large JPEGs are decoded at a fraction that is still twice the source.
   absl::Status DecodeUpright(absl::string_view file, const formats::ImageInfo& info);
   bool KeepsFile(absl::string_view file, const formats::ImageInfo& info) const;
 
   const formats::LadderOptions options_;
-  const formats::ImageLimits limits_;
-  formats::JpegDecoder jpeg_;
+  formats::PictureDecoder pictures_;
+  formats::JpegDecoder jpeg_;  // for fractions, which the other does not know
   formats::Image picture_;
   formats::Image source_;
   formats::Image rung_;

@@ -6,12 +6,17 @@
 #include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
 #include "common/errors.h"
+#include "formats/image/tiff_directory.h"
 
 namespace cvtrain::formats {
 
 ImageKind SniffImageKind(absl::string_view bytes) {
   if (absl::StartsWith(bytes, "\xff\xd8\xff")) return ImageKind::kJpeg;
   if (absl::StartsWith(bytes, absl::string_view("\x89PNG\r\n\x1a\n", 8))) return ImageKind::kPng;
+  if (IsTiff(bytes)) return ImageKind::kTiff;
+  if (absl::StartsWith(bytes, "RIFF") && bytes.size() >= 12 && bytes.substr(8, 4) == "WEBP") {
+    return ImageKind::kWebp;
+  }
   return ImageKind::kUnknown;
 }
 

@@ -25,8 +25,8 @@ struct ImageLimits {
   // decode to at most `expansion_free_bytes` are exempt, so that flat drawings pass.
   int64_t expansion_max = 200;
   int64_t expansion_free_bytes = int64_t{4} << 20;
-  // What the JPEG decoder may hold besides the pixels that it returns: the coefficients of a
-  // progressive file.
+  // What a decoder may hold besides the pixels that it returns: the coefficients of a progressive
+  // JPEG, the tile or the planes of a TIFF, the 4 bytes a pixel of a lossless WebP.
   int64_t work_bytes_max = int64_t{256} << 20;
   // Scans of a progressive JPEG, each of which costs a pass over the picture.
   int scans_max = 100;
@@ -71,7 +71,7 @@ struct Rect {
   int height = 0;
 };
 
-enum class ImageKind : uint8_t { kUnknown = 0, kJpeg = 1, kPng = 2 };
+enum class ImageKind : uint8_t { kUnknown = 0, kJpeg = 1, kPng = 2, kTiff = 3, kWebp = 4 };
 
 // What the header of a file says.
 struct ImageInfo {

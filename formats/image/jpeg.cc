@@ -144,7 +144,9 @@ absl::Status JpegDecoder::State::Failure() const {
 bool JpegDecoder::State::ReadHeader(absl::string_view bytes) {
   progress.too_many = false;
   return Guard(&error, [&] {
-    jpeg_abort_decompress(&info);
+    // Anew, not aborted: else a file that lacks tables is decoded with those of the one before.
+    jpeg_destroy_decompress(&info);
+    jpeg_create_decompress(&info);
     source.next_input_byte = reinterpret_cast<const JOCTET*>(bytes.data());
     source.bytes_in_buffer = bytes.size();
     info.src = &source;

@@ -10,6 +10,7 @@
 #include "absl/strings/str_cat.h"
 #include "common/errors.h"
 #include "common/status_macros.h"
+#include "formats/image/exif.h"
 
 namespace cvtrain::formats {
 namespace {
@@ -55,7 +56,7 @@ bool Run(png_structp png, png_infop info, Reading* reading, const ImageLimits& l
                               static_cast<int>(sizeof(kSkippedChunks) / 5));
   png_read_info(png, info);
   png_set_expand(png);
-  png_set_strip_16(png);
+  png_set_scale_16(png);
   png_set_gray_to_rgb(png);
   png_set_strip_alpha(png);
   png_set_interlace_handling(png);
@@ -67,10 +68,27 @@ bool Run(png_structp png, png_infop info, Reading* reading, const ImageLimits& l
   return true;
 }
 
-int ReadBigEndian32(absl::string_view bytes, size_t offset) {
+uint32_t ReadBigEndian32(absl::string_view bytes, size_t offset) {
   uint32_t value = 0;
   for (size_t i = 0; i < 4; ++i) value = value << 8 | static_cast<uint8_t>(bytes[offset + i]);
-  return value > 0x7fffffff ? 0 : static_cast<int>(value);  // outside PNG's range: refused as 0
+  return value;
+}
+
+int ReadSide(absl::string_view bytes, size_t offset) {
+  const uint32_t side = ReadBigEndian32(bytes, offset);
+  return side > 0x7fffffff ? 0 : static_cast<int>(side);  // outside PNG's range: refused as 0
+}
+
+// Of the first eXIf chunk: each chunk is a length, a type, its content and a CRC.
+int ReadPngOrientation(absl::string_view bytes) {
+  constexpr size_t kAround = 12;
+  for (size_t at = 8; bytes.size() - at >= kAround;) {
+    const uint64_t length = ReadBigEndian32(bytes, at);
+    if (length > bytes.size() - at - kAround) return 1;
+    if (bytes.substr(at + 4, 4) == "eXIf") return OrientationOfExif(bytes.substr(at + 8, length));
+    at += kAround + length;
+  }
+  return 1;
 }
 
 }  // namespace
@@ -82,8 +100,8 @@ absl::StatusOr<ImageInfo> ReadPngInfo(absl::string_view bytes, const ImageLimits
   }
   ImageInfo info;
   info.kind = ImageKind::kPng;
-  info.width = ReadBigEndian32(bytes, 16);
-  info.height = ReadBigEndian32(bytes, 20);
+  info.width = ReadSide(bytes, 16);
+  info.height = ReadSide(bytes, 20);
   if (info.width == 0 || info.height == 0) {
     return InvalidArgument(Reason::kDataBad, "image: the PNG header says a size of 0");
   }
@@ -103,6 +121,7 @@ absl::StatusOr<ImageInfo> ReadPngInfo(absl::string_view bytes, const ImageLimits
       return InvalidArgument(Reason::kDataBad, "image: the PNG header has an unknown colour type");
   }
   CVT_RETURN_IF_ERROR(CheckImageLimits(info, static_cast<int64_t>(bytes.size()), limits));
+  info.orientation = ReadPngOrientation(bytes);
   return info;
 }
 

@@ -8,14 +8,15 @@
 
 namespace cvtrain::formats {
 
-// Reads the header only. Returns INVALID_ARGUMENT (DATA_BAD) if `bytes` do not begin with a PNG
-// header, RESOURCE_EXHAUSTED (LIMIT_EXCEEDED) if it is outside `limits`.
+// Reads the header, and the orientation of the first eXIf chunk, wherever that is. Returns
+// INVALID_ARGUMENT (DATA_BAD) if `bytes` do not begin with a PNG header, RESOURCE_EXHAUSTED
+// (LIMIT_EXCEEDED) if it is outside `limits`.
 absl::StatusOr<ImageInfo> ReadPngInfo(absl::string_view bytes, const ImageLimits& limits = {});
 
-// Decodes to RGB: palettes and grey expanded, 16 bits cut to 8, alpha dropped (not blended), gamma
-// and colour profiles ignored; all as Pillow's convert("RGB") does. Ancillary chunks are skipped.
-// Returns INVALID_ARGUMENT (IMAGE_BAD) as ReadPngInfo does, and if the data is truncated or
-// damaged.
+// Decodes to RGB; it is not turned by its orientation. Palettes and grey are expanded, alpha
+// dropped (not blended), gamma and colour profiles ignored, all as Pillow's convert("RGB") does; 16
+// bits become 8 by v * 255 / 65,535, rounded. Ancillary chunks are skipped. Returns
+// INVALID_ARGUMENT (DATA_BAD) as ReadPngInfo does, and if the data is truncated or damaged.
 absl::Status DecodePng(absl::string_view bytes, const ImageLimits& limits, Image* out);
 
 }  // namespace cvtrain::formats

@@ -15,7 +15,7 @@ SHARED = [
     ["proto"],
     ["common"],
     ["plan/network", "plan/curriculum", "plan/augment", "plan/recipe"],
-    ["formats/image", "formats/picture", "formats/shard", "formats/checkpoint",
+    ["formats/image", "formats/picture", "formats/audio", "formats/shard", "formats/checkpoint",
      "formats/safetensors"],
 ]
 COLUMNS = {
@@ -71,6 +71,10 @@ LIBRARIES = [
     ("yaml-cpp", r"yaml-cpp/", ["plan/recipe", "client/files"]),
     ("libjpeg", r"(jpeglib|jerror|turbojpeg)\.h$", ["formats/image"]),
     ("libpng", r"png\.h$", ["formats/image"]),
+    ("libtiff", r"tiff(io|vers|conf)?\.h$", ["formats/image"]),
+    ("libwebp", r"webp/", ["formats/image"]),
+    ("libsndfile", r"sndfile\.h$", ["formats/audio"]),
+    ("libmpg123", r"mpg123\.h$", ["formats/audio"]),
     ("threads", r"(thread|pthread\.h|future)$", ["common"]),
     ("files", r"(fstream|filesystem)$", ["common"]),
     ("time", r"(sys/time\.h|ctime|time\.h)$", ["common"]),

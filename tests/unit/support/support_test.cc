@@ -10,6 +10,7 @@
 #include "tests/support/fake_clock.h"
 #include "tests/support/fake_random.h"
 #include "tests/support/log_capture.h"
+#include "tests/support/outcome_list.h"
 #include "tests/support/proto_matchers.h"
 #include "tests/support/seed.h"
 #include "tests/support/status_matchers.h"
@@ -130,6 +131,37 @@ TEST(ProtoMatchersTest, TextThatIsNoMessageNeverMatches) {
   EXPECT_THAT(timestamp, Not(EqualsProto("hours: 5")));
   EXPECT_THAT(Explain(EqualsProto("hours: 5"), timestamp), HasSubstr("hours"));
   EXPECT_DEATH(ParseTextProto<Timestamp>("hours: 5"), "hours");
+}
+
+TEST(OutcomeListTest, NamesErrorsByCodeReasonAndLimit) {
+  EXPECT_EQ(OutcomeOf(Finished()), "FAILED_PRECONDITION TRIAL_FINISHED");
+  EXPECT_EQ(OutcomeOf(LimitExceeded("kImageSideMax", "too wide")),
+            "RESOURCE_EXHAUSTED LIMIT_EXCEEDED kImageSideMax");
+}
+
+TEST(OutcomeListTest, ReadsWhatItWrote) {
+  TempDir dir;
+  OutcomeList list;
+  AddOutcome("b/1", "OK 3x4", &list);
+  AddOutcome("a", "DATA_LOSS SHARD_BAD", &list);
+  WriteOutcomes(list, dir / "list");
+  EXPECT_EQ(ReadOutcomes(dir / "list"), list);
+  EXPECT_TRUE(ReadOutcomes(dir / "another").empty());
+}
+
+TEST(OutcomeListTest, FindsEachDifference) {
+  const OutcomeList then = {{"a", "OK"}, {"b", "OK"}, {"c", "OK"}};
+  EXPECT_EQ(CompareOutcomes(then, then), "");
+  EXPECT_EQ(CompareOutcomes({{"b", "OK"}, {"c", "bad"}, {"d", "OK"}}, then),
+            "c is: bad; listed: OK\n"
+            "d is not listed; it is: OK\n"
+            "a is listed, and gone\n");
+}
+
+TEST(OutcomeListDeathTest, RefusesANameThatComesTwice) {
+  OutcomeList list;
+  AddOutcome("a", "OK", &list);
+  EXPECT_DEATH(AddOutcome("a", "OK", &list), "comes twice");
 }
 
 }  // namespace

@@ -8,7 +8,6 @@
 
 #include "common/errors.h"
 #include "common/status_macros.h"
-#include "formats/image/png.h"
 
 namespace cvtrain::trainer {
 namespace {
@@ -86,7 +85,6 @@ PictureReader::Cut PictureReader::CutOf(const formats::ShardReader& shard, int64
   if (rung == static_cast<int>(rungs.size())) {
     cut.is_jpeg =
         facts.source_format == formats::SourceFormat::kJpeg && facts.source_orientation == 1;
-    cut.orientation = facts.source_orientation;
   }
   const int denominator = cut.is_jpeg ? ScaleDenominator(x, y, target) : 1;
   cut.key = {.shard = &shard, .record = record, .rung = rung, .scale_denominator = denominator};
@@ -139,18 +137,12 @@ absl::StatusOr<ImageView> PictureReader::DecodeCut() {
 }
 
 absl::Status PictureReader::DecodeWhole(Image* out) {
-  switch (formats::SniffImageKind(bytes_)) {
-    case formats::ImageKind::kJpeg:
-      CVT_RETURN_IF_ERROR(decoder_.Decode(
-          bytes_, {.scale_denominator = cut_.key.scale_denominator, .fast = true}, out));
-      break;
-    case formats::ImageKind::kPng:
-      CVT_RETURN_IF_ERROR(formats::DecodePng(bytes_, {}, out));
-      break;
-    default:
-      return InvalidArgument(Reason::kDataBad, "the source is no picture that can be decoded");
+  if (cut_.is_jpeg) {
+    CVT_RETURN_IF_ERROR(decoder_.Decode(
+        bytes_, {.scale_denominator = cut_.key.scale_denominator, .fast = true}, out));
+  } else {
+    CVT_RETURN_IF_ERROR(originals_.Decode(bytes_, out));
   }
-  formats::ApplyOrientation(cut_.orientation, out);
   if (out->width != cut_.width || out->height != cut_.height) {
     return InvalidArgument(Reason::kDataBad, "the picture is not of the size that its shard says");
   }

@@ -11,6 +11,7 @@
 #include "absl/types/span.h"
 #include "formats/image/image.h"
 #include "formats/image/jpeg.h"
+#include "formats/image/picture_decoder.h"
 #include "formats/image/resize.h"
 #include "formats/shard/shard_reader.h"
 #include "plan/augment/crop.h"
@@ -69,7 +70,6 @@ class PictureReader {
     int width = 0;  // of the whole rung at that scale
     int height = 0;
     bool is_jpeg = true;  // an upright JPEG, which can be decoded in part
-    int orientation = 1;  // of what is not
   };
   static Cut CutOf(const formats::ShardReader& shard, int64_t record, const PictureTarget& target);
 
@@ -81,6 +81,7 @@ class PictureReader {
 
   PictureCache* const cache_;
   formats::JpegDecoder decoder_;
+  formats::PictureDecoder originals_;  // of what is no upright JPEG
   formats::Resizer resizer_;
   formats::Image decoded_;
 

@@ -7,6 +7,7 @@
 
 #include "tests/support/status_matchers.h"
 #include "tests/unit/formats/image/image_fixtures.h"
+#include "tests/unit/formats/image/tiff_fixtures.h"
 
 namespace cvtrain::client {
 namespace {
@@ -23,6 +24,9 @@ using formats::testing::MakeFlatPng;
 using formats::testing::MakeJpeg;
 using formats::testing::MakePicture;
 using formats::testing::MakePng;
+using formats::testing::MakeTiff;
+using formats::testing::MakeTiffTags;
+using formats::testing::MakeWebp;
 using formats::testing::Psnr;
 using formats::testing::WithJpegSize;
 
@@ -32,6 +36,14 @@ Image Decode(const std::string& bytes) {
   Image image;
   EXPECT_THAT(JpegDecoder().Decode(bytes, {}, &image), cvtrain::testing::IsOk());
   return image;
+}
+
+// Uncompressed, to be turned as by orientation 6.
+std::string MakeTurnedTiff(const Image& picture) {
+  formats::testing::TiffTags tags =
+      MakeTiffTags(static_cast<uint32_t>(picture.width), static_cast<uint32_t>(picture.height), 3);
+  tags[274] = {6};
+  return MakeTiff(tags, {std::string(picture.pixels.begin(), picture.pixels.end())});
 }
 
 TEST(LadderTest, KeepsAJpegThatIsSmallEnough) {
@@ -123,6 +135,39 @@ TEST(LadderTest, KeepsOriginalsIfAsked) {
   CVT_ASSERT_OK_AND_ASSIGN(ladder, maker.Make(png));
   EXPECT_EQ(ladder.source, png);
   EXPECT_EQ(ladder.source_format, SourceFormat::kPng);
+
+  const std::string webp = MakeWebp(picture);
+  CVT_ASSERT_OK_AND_ASSIGN(ladder, maker.Make(webp));
+  EXPECT_EQ(ladder.source, webp);
+  EXPECT_EQ(ladder.source_format, SourceFormat::kOther);
+
+  const std::string tiff = MakeTurnedTiff(picture);
+  CVT_ASSERT_OK_AND_ASSIGN(ladder, maker.Make(tiff));
+  EXPECT_EQ(ladder.source, tiff);
+  EXPECT_EQ(ladder.source_format, SourceFormat::kOther);
+  EXPECT_EQ(ladder.source_orientation, 6);
+  EXPECT_EQ(ladder.size, (PictureSize{300, 400}));
+  EXPECT_EQ(Decode(ladder.rungs[0]).width, 72);
+}
+
+TEST(LadderTest, MakesJpegOfEveryOtherKind) {
+  const Image picture = MakePicture(250, 190);
+  Image turned = picture;
+  formats::ApplyOrientation(6, &turned);
+  const struct {
+    std::string file;
+    const Image* expected;
+  } cases[] = {{MakeWebp(picture), &picture},
+               {MakeTurnedTiff(picture), &turned},
+               {MakePng(picture, {.bits = 16, .interlaced = true}), &picture}};
+  LadderMaker maker(kOptions);
+  for (const auto& c : cases) {
+    CVT_ASSERT_OK_AND_ASSIGN(const Ladder ladder, maker.Make(c.file));
+    EXPECT_EQ(ladder.source_format, SourceFormat::kJpeg);
+    EXPECT_EQ(ladder.source_orientation, 1);
+    EXPECT_EQ(ladder.size, (PictureSize{c.expected->width, c.expected->height}));
+    EXPECT_GT(Psnr(*c.expected, Decode(ladder.source)), 30);
+  }
 }
 
 TEST(LadderTest, DoesNotKeepAFileThatIsMostlyMetadata) {
@@ -136,6 +181,8 @@ TEST(LadderTest, DoesNotKeepAFileThatIsMostlyMetadata) {
 TEST(LadderTest, SaysWhyAFileIsSkipped) {
   const std::string good = MakeJpeg(MakePicture(100, 80));
   const std::string png = MakePng(MakePicture(100, 80));
+  const std::string webp = MakeWebp(MakePicture(100, 80));
+  const std::string tiff = MakeTurnedTiff(MakePicture(100, 80));
   const struct {
     std::string file;
     const char* cause;
@@ -147,6 +194,8 @@ TEST(LadderTest, SaysWhyAFileIsSkipped) {
       {good.substr(0, 2), "not_an_image", "DATA_BAD"},
       {good.substr(0, good.size() / 2), "damaged", "DATA_BAD"},
       {png.substr(0, png.size() / 2), "damaged", "DATA_BAD"},
+      {webp.substr(0, webp.size() / 2), "damaged", "DATA_BAD"},
+      {tiff.substr(0, tiff.size() / 2), "damaged", "DATA_BAD"},
       {WithJpegSize(good, 17'000, 80), "too_large", "LIMIT_EXCEEDED"},
       {WithJpegSize(good, 16'000, 16'000), "too_large", "LIMIT_EXCEEDED"},
       {MakeFlatPng(3'000, 3'000), "too_large", "LIMIT_EXCEEDED"},

@@ -39,6 +39,16 @@ TEST(ExifTest, IsUprightForValuesThatDoNotExist) {
   }
 }
 
+TEST(ExifTest, ReadsABlockWithOrWithoutItsPrefix) {
+  for (const bool big_endian : {false, true}) {
+    const std::string block = MakeExif(7, big_endian);
+    EXPECT_EQ(OrientationOfExif(block), 7);
+    EXPECT_EQ(OrientationOfExif(block.substr(6)), 7);
+  }
+  EXPECT_EQ(OrientationOfExif(""), 1);
+  EXPECT_EQ(OrientationOfExif(absl::string_view("Exif\0\0", 6)), 1);
+}
+
 TEST(ExifTest, SurvivesAnyDamage) {
   KeyedStream random("exif-test/v1", {cvtrain::testing::TestSeed()});
   const std::string good = WithExif(MakeExif(6)).substr(0, 120);

@@ -3,6 +3,7 @@
 // After cstdio, which it needs, and before jerror.h.
 #include <jpeglib.h>
 #include <png.h>
+#include <webp/encode.h>
 #include <zlib.h>
 
 #include <algorithm>
@@ -12,6 +13,7 @@
 #include <cstring>
 #include <vector>
 
+#include "common/little_endian.h"
 #include "common/random.h"
 #include "common/status_macros.h"
 
@@ -41,6 +43,26 @@ Image MakePicture(int width, int height, uint64_t seed) {
   return image;
 }
 
+namespace {
+
+// Each coefficient by itself, first without its lowest bit, then that.
+std::vector<jpeg_scan_info> ManyScans() {
+  std::vector<jpeg_scan_info> scans(1);
+  scans[0].comps_in_scan = 1;
+  for (int bit = 1; bit >= 0; --bit) {
+    for (int coefficient = 1; coefficient < 64; ++coefficient) {
+      jpeg_scan_info scan = scans[0];
+      scan.Ss = scan.Se = coefficient;
+      scan.Ah = 1 - bit;
+      scan.Al = bit;
+      scans.push_back(scan);
+    }
+  }
+  return scans;
+}
+
+}  // namespace
+
 std::string MakeJpeg(const Image& image, const JpegFixture& fixture) {
   jpeg_compress_struct info = {};
   jpeg_error_mgr error = {};
@@ -62,6 +84,11 @@ std::string MakeJpeg(const Image& image, const JpegFixture& fixture) {
   info.restart_interval = static_cast<unsigned>(fixture.restart_interval);
   jpeg_set_quality(&info, fixture.quality, TRUE);
   if (fixture.progressive) jpeg_simple_progression(&info);
+  const std::vector<jpeg_scan_info> scans = ManyScans();
+  if (fixture.many_scans) {
+    info.scan_info = scans.data();
+    info.num_scans = static_cast<int>(scans.size());
+  }
   jpeg_start_compress(&info, TRUE);
   if (!fixture.exif.empty()) {
     jpeg_write_marker(&info, JPEG_APP0 + 1, reinterpret_cast<const JOCTET*>(fixture.exif.data()),
@@ -128,14 +155,19 @@ int PngType(PngColors colors) {
   }
 }
 
-// One row in the file's form: the high byte of 16 bits is the value, the low one arbitrary.
+// One row in the file's form: 16 bits are 257 times the value, give or take what is rounded away.
 std::string PngRow(const Image& image, int y, const PngFixture& fixture) {
   const bool color = fixture.colors == PngColors::kRgb || fixture.colors == PngColors::kRgba;
   const bool alpha = fixture.colors == PngColors::kRgba || fixture.colors == PngColors::kGreyAlpha;
   std::string row;
   const auto put = [&](uint8_t value) {
-    row.push_back(static_cast<char>(value));
-    if (fixture.bits == 16) row.push_back(static_cast<char>(value ^ 0x55));
+    if (fixture.bits == 16) {
+      const int wide = std::clamp(value * 257 + (value * 7 + y) % 257 - 128, 0, 65'535);
+      row.push_back(static_cast<char>(wide >> 8));
+      row.push_back(static_cast<char>(wide));
+    } else {
+      row.push_back(static_cast<char>(value));
+    }
   };
   for (int x = 0; x < image.width; ++x) {
     const uint8_t* pixel = image.pixels.data() + static_cast<size_t>(y * image.width + x) * 3;
@@ -149,16 +181,18 @@ void AppendBigEndian32(uint32_t value, std::string* to) {
   for (int shift = 24; shift >= 0; shift -= 8) to->push_back(static_cast<char>(value >> shift));
 }
 
-void AppendChunk(absl::string_view type_and_data, std::string* to) {
-  AppendBigEndian32(static_cast<uint32_t>(type_and_data.size() - 4), to);
-  to->append(type_and_data.data(), type_and_data.size());
+}  // namespace
+
+std::string MakePngChunk(absl::string_view type_and_data) {
+  std::string chunk;
+  AppendBigEndian32(static_cast<uint32_t>(type_and_data.size() - 4), &chunk);
+  chunk.append(type_and_data.data(), type_and_data.size());
   AppendBigEndian32(
       static_cast<uint32_t>(crc32(0, reinterpret_cast<const Bytef*>(type_and_data.data()),
                                   static_cast<uInt>(type_and_data.size()))),
-      to);
+      &chunk);
+  return chunk;
 }
-
-}  // namespace
 
 std::string MakePng(const Image& image, const PngFixture& fixture) {
   std::string bytes;
@@ -192,15 +226,52 @@ std::string MakeFlatPng(uint32_t width, uint32_t height) {
   AppendBigEndian32(width, &header);
   AppendBigEndian32(height, &header);
   header += std::string("\x08\x00\x00\x00\x00", 5);
-  AppendChunk(header, &bytes);
+  bytes += MakePngChunk(header);
   std::string raw(uint64_t{height} * (uint64_t{width} + 1), '\0');
   uLongf size = compressBound(raw.size());
   std::string packed(size, '\0');
   CVT_CHECK(compress(reinterpret_cast<Bytef*>(packed.data()), &size,
                      reinterpret_cast<const Bytef*>(raw.data()), raw.size()) == Z_OK);
-  AppendChunk("IDAT" + packed.substr(0, size), &bytes);
-  AppendChunk("IEND", &bytes);
+  bytes += MakePngChunk("IDAT" + packed.substr(0, size));
+  bytes += MakePngChunk("IEND");
   return bytes;
+}
+
+std::string MakeWebp(const Image& image) {
+  uint8_t* bytes = nullptr;
+  const size_t size = WebPEncodeLosslessRGB(image.pixels.data(), image.width, image.height,
+                                            3 * image.width, &bytes);
+  CVT_CHECK(size > 0);
+  std::string webp(reinterpret_cast<const char*>(bytes), size);
+  WebPFree(bytes);
+  return webp;
+}
+
+std::string MakeRiff(absl::string_view chunks) {
+  std::string file = "RIFF";
+  AppendLittleEndian<uint32_t>(static_cast<uint32_t>(chunks.size() + 4), &file);
+  file += "WEBP";
+  file.append(chunks.data(), chunks.size());
+  return file;
+}
+
+std::string MakeRiffChunk(absl::string_view type_and_data) {
+  std::string chunk(type_and_data.substr(0, 4));
+  AppendLittleEndian<uint32_t>(static_cast<uint32_t>(type_and_data.size() - 4), &chunk);
+  chunk.append(type_and_data.data() + 4, type_and_data.size() - 4);
+  if (chunk.size() % 2 != 0) chunk.push_back('\0');
+  return chunk;
+}
+
+std::string MakeVp8x(int flags, int width, int height) {
+  std::string chunk = "VP8X";
+  AppendLittleEndian<uint32_t>(static_cast<uint32_t>(flags), &chunk);
+  for (const int side : {width, height}) {
+    for (int shift = 0; shift < 24; shift += 8) {
+      chunk.push_back(static_cast<char>((side - 1) >> shift));
+    }
+  }
+  return MakeRiffChunk(chunk);
 }
 
 std::string WithJpegSize(absl::string_view jpeg, int width, int height) {

@@ -21,6 +21,8 @@ struct JpegFixture {
   int horizontal_sampling = 2;
   int vertical_sampling = 2;
   bool progressive = false;
+  // Of grey: progressive, in 127 scans, two for each coefficient.
+  bool many_scans = false;
   int restart_interval = 0;
   int quality = 90;
   // Put in front of the picture as an APP1 segment if not empty.
@@ -41,8 +43,21 @@ struct PngFixture {
 // has the 256 greys.
 std::string MakePng(const Image& image, const PngFixture& fixture = {});
 
+// A chunk of a PNG file: its length, what is given, and its CRC. The first 4 bytes are its type.
+std::string MakePngChunk(absl::string_view type_and_data);
+
 // A valid file of 8-bit grey whose pixels are all zero: for bombs, without memory for its pixels.
 std::string MakeFlatPng(uint32_t width, uint32_t height);
+
+// A lossless WebP file, which has the chunk VP8L and no other.
+std::string MakeWebp(const Image& image);
+
+// A RIFF file of type WEBP with these chunks, each made by MakeRiffChunk().
+std::string MakeRiff(absl::string_view chunks);
+// The first 4 bytes given are the type of the chunk.
+std::string MakeRiffChunk(absl::string_view type_and_data);
+// The chunk VP8X; `flags`: 2 animation, 8 EXIF, 16 alpha.
+std::string MakeVp8x(int flags, int width, int height);
 
 // A copy of `jpeg` whose frame header says another size.
 std::string WithJpegSize(absl::string_view jpeg, int width, int height);

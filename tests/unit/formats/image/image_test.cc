@@ -23,6 +23,15 @@ TEST(SniffImageKindTest, GoesByContent) {
   EXPECT_EQ(SniffImageKind("\xff\xd8\xff\xe0 ..."), ImageKind::kJpeg);
   EXPECT_EQ(SniffImageKind("\x89PNG\r\n\x1a\n..."), ImageKind::kPng);
   EXPECT_EQ(SniffImageKind("\x89PNG\n\x1a\n"), ImageKind::kUnknown);
+  for (const absl::string_view tiff :
+       {absl::string_view("II*\0", 4), absl::string_view("MM\0*", 4),
+        absl::string_view("II+\0\x08\0\0\0", 8), absl::string_view("MM\0+\0\x08\0\0", 8)}) {
+    EXPECT_EQ(SniffImageKind(tiff), ImageKind::kTiff);
+    EXPECT_EQ(SniffImageKind(tiff.substr(0, 3)), ImageKind::kUnknown);
+  }
+  EXPECT_EQ(SniffImageKind("RIFF1234WEBPVP8 "), ImageKind::kWebp);
+  EXPECT_EQ(SniffImageKind("RIFF1234WAVEfmt "), ImageKind::kUnknown);
+  EXPECT_EQ(SniffImageKind("RIFF1234WEB"), ImageKind::kUnknown);
   EXPECT_EQ(SniffImageKind("GIF89a"), ImageKind::kUnknown);
   EXPECT_EQ(SniffImageKind(""), ImageKind::kUnknown);
 }

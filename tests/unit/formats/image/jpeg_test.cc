@@ -281,6 +281,25 @@ TEST(JpegTest, RefusesAProgressiveFileThatNeedsTooMuchMemory) {
   CVT_EXPECT_OK(decoder.Decode(MakeJpeg(MakePicture(600, 600)), {}, &image));
 }
 
+TEST(JpegTest, DoesNotLendTablesOfThePictureBefore) {
+  const std::string good = MakeJpeg(MakePicture(40, 30));
+  std::string without = good;
+  for (size_t at = 2; static_cast<uint8_t>(without[at + 1]) != 0xda;) {
+    const size_t length = 2 + (size_t{static_cast<uint8_t>(without[at + 2])} << 8 |
+                               static_cast<uint8_t>(without[at + 3]));
+    if (static_cast<uint8_t>(without[at + 1]) == 0xdb) {  // of quantization
+      without.erase(at, length);
+    } else {
+      at += length;
+    }
+  }
+  ASSERT_LT(without.size(), good.size());
+  JpegDecoder decoder;
+  Image image;
+  CVT_ASSERT_OK(decoder.Decode(good, {}, &image));
+  EXPECT_THAT(decoder.Decode(without, {}, &image), StatusIs(kInvalid, Reason("DATA_BAD")));
+}
+
 TEST(JpegTest, KeepsNothingFromThePictureBefore) {
   JpegDecoder decoder;
   const std::string first = MakeJpeg(MakePicture(100, 80, 1), {.progressive = true});

@@ -14,9 +14,11 @@
 namespace cvtrain::formats {
 namespace {
 
+using ::cvtrain::formats::testing::MakeExif;
 using ::cvtrain::formats::testing::MakeFlatPng;
 using ::cvtrain::formats::testing::MakePicture;
 using ::cvtrain::formats::testing::MakePng;
+using ::cvtrain::formats::testing::MakePngChunk;
 using ::cvtrain::formats::testing::PngColors;
 using ::cvtrain::testing::Message;
 using ::cvtrain::testing::Reason;
@@ -62,6 +64,26 @@ TEST(PngTest, ReadsTheHeader) {
   EXPECT_EQ(info.width, 37);
   EXPECT_EQ(info.height, 29);
   EXPECT_EQ(info.channels, 4);
+  EXPECT_EQ(info.orientation, 1);
+}
+
+TEST(PngTest, ReadsTheOrientation) {
+  const std::string png = MakePng(MakePicture(37, 29));
+  for (const bool before_data : {true, false}) {
+    for (int orientation = 1; orientation <= 8; ++orientation) {
+      const std::string exif = MakeExif(orientation).substr(6);
+      std::string bytes = png;
+      bytes.insert(before_data ? 33 : bytes.size() - 12, MakePngChunk("eXIf" + exif));
+      CVT_ASSERT_OK_AND_ASSIGN(const ImageInfo info, ReadPngInfo(bytes));
+      EXPECT_EQ(info.orientation, orientation);
+      Image image;
+      CVT_EXPECT_OK(DecodePng(bytes, {}, &image));
+      EXPECT_EQ(image.width, 37);  // it is for others to turn it
+    }
+  }
+  // A chunk that goes on past the end.
+  std::string bytes = png.substr(0, 33) + MakePngChunk("eXIf" + MakeExif(6).substr(6));
+  CVT_ASSERT_OK_AND_ASSIGN(const ImageInfo info, ReadPngInfo(bytes.substr(0, bytes.size() - 1)));
   EXPECT_EQ(info.orientation, 1);
 }
 
