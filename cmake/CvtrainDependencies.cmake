@@ -2,8 +2,8 @@
 #
 # Names to link: absl::*, protobuf::libprotobuf, gRPC::grpc++, gRPC::grpc++_reflection,
 # RocksDB::rocksdb-shared, prometheus-cpp::core, prometheus-cpp::pull, yaml-cpp, JPEG::JPEG,
-# PNG::PNG, OpenSSL::SSL, OpenSSL::Crypto, ZLIB::ZLIB, Threads::Threads, GTest::gmock,
-# benchmark::benchmark, LibTorch::cpu.
+# PNG::PNG, OpenSSL::SSL, OpenSSL::Crypto, ZLIB::ZLIB, EXPAT::EXPAT, Threads::Threads,
+# GTest::gmock, benchmark::benchmark, LibTorch::cpu. RapidJSON is headers only, and found as they are.
 
 find_package(Threads REQUIRED)
 if(CVTRAIN_SANITIZE STREQUAL "thread")
@@ -23,6 +23,7 @@ find_package(JPEG REQUIRED)
 find_package(PNG REQUIRED)
 find_package(OpenSSL REQUIRED)
 find_package(ZLIB REQUIRED)
+find_package(EXPAT REQUIRED)
 find_package(benchmark REQUIRED)
 if(BUILD_TESTING)
   find_package(GTest REQUIRED)

@@ -70,6 +70,8 @@ LIBRARIES = [
     ("yaml-cpp", r"yaml-cpp/", ["plan/recipe", "client/files"]),
     ("libjpeg", r"(jpeglib|jerror|turbojpeg)\.h$", ["formats/image"]),
     ("libpng", r"png\.h$", ["formats/image"]),
+    ("RapidJSON", r"rapidjson/", ["client/dataset"]),
+    ("Expat", r"expat\.h$", ["client/dataset"]),
     ("threads", r"(thread|pthread\.h|future)$", ["common"]),
     ("files", r"(fstream|filesystem)$", ["common"]),
     ("time", r"(sys/time\.h|ctime|time\.h)$", ["common"]),
