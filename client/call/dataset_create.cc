@@ -238,8 +238,11 @@ void PrintSummary(const Cli& cli, const CreateOptions& options, const DatasetBui
   }
   const size_t left_out = build.skipped.size() + build.passed_over.size();
   if (!options.report.empty()) {
-    cli.out << "\nAll " << left_out << " that were left out are in " << EscapeText(options.report)
-            << '\n';
+    cli.out << '\n'
+            << (left_out == 0 ? "Nothing was left out"
+                              : absl::StrCat("All ", left_out, " that were left out are in ",
+                                             EscapeText(options.report)))
+            << ".\n";
   } else if (build.skipped.size() > kExamplesMax) {
     cli.out << "  ... --report FILE writes all " << left_out << '\n';
   }
@@ -257,6 +260,12 @@ absl::StatusOr<DatasetBuild> Build(const Cli& cli, CreateOptions& options,
   const std::unique_ptr<DatasetReader> reader =
       format.make(cli.files, options.from, options.reader);
   CVT_ASSIGN_OR_RETURN(DatasetListing listing, reader->List());
+  if (!options.quiet && options.media == "auto" &&
+      listing.media != v1::DatasetVersion::MEDIA_IMAGES) {
+    cli.err << "its files are stored as "
+            << (listing.media == v1::DatasetVersion::MEDIA_AUDIO ? "audio" : "bytes")
+            << ", as they came\n";
+  }
   DatasetSource source{format.name, *reader, std::move(listing)};
   CVT_ASSIGN_OR_RETURN(const std::string request_id, RequestIdOf(cli, options.request_id));
   CVT_RETURN_IF_ERROR(folder.Begin(BuildFingerprint(source, options.build), request_id));

@@ -371,13 +371,16 @@ void Builder::Finish() {
   for (const SkippedSource& one : build_.passed_over) ++causes_[one.cause];
   for (const auto& [cause, count] : causes_) (*version.mutable_skipped())[cause] = count;
   if (!short_sides_.empty()) {
-    // Those between the least and the greatest are there even if they are empty: each ends where
-    // the next begins.
+    // From the least to the one behind the greatest, even if they are empty: each ends where the
+    // next begins.
+    const int greatest = short_sides_.rbegin()->first;
     for (const int side : kShortSides) {
-      if (side < short_sides_.begin()->first || side > short_sides_.rbegin()->first) continue;
+      if (side < short_sides_.begin()->first) continue;
+      const auto found = short_sides_.find(side);
       v1::SideCount& entry = *version.add_short_sides();
       entry.set_side(side);
-      entry.set_images(short_sides_[side]);
+      entry.set_images(found == short_sides_.end() ? 0 : found->second);
+      if (side > greatest) break;
     }
   }
   build_.elapsed = clock_.SteadyNow() - start_;

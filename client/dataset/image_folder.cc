@@ -18,7 +18,7 @@ constexpr int kDepthMax = 16;
 
 absl::Status BadFolder(absl::string_view path, absl::string_view problem) {
   return InvalidArgument(Reason::kFieldInvalid,
-                         absl::StrCat("image folder ", SafeText(path), ": ", problem));
+                         absl::StrCat("folder ", SafeText(path), ": ", problem));
 }
 
 class Lister {
@@ -115,7 +115,7 @@ class Lister {
   absl::Status ListClass(const std::string& path, const std::string& key, int depth) {
     if (depth == kDepthMax) {
       return LimitExceeded("image_folder_depth",
-                           absl::StrCat("image folder ", SafeText(path), ": more than ", kDepthMax,
+                           absl::StrCat("folder ", SafeText(path), ": more than ", kDepthMax,
                                         " folders below a class"));
     }
     if (depth == 0) {
@@ -157,10 +157,9 @@ class Lister {
                           folder_.classes.end());
     if (folder_.classes.empty()) return BadFolder(root, "has no class folders in its splits");
     if (folder_.classes.size() > limits::kClassesPerDatasetMax) {
-      return LimitExceeded(
-          "kClassesPerDatasetMax",
-          absl::StrCat("image folder ", SafeText(root), ": ", folder_.classes.size(),
-                       " classes, at most ", limits::kClassesPerDatasetMax));
+      return LimitExceeded("kClassesPerDatasetMax",
+                           absl::StrCat("folder ", SafeText(root), ": ", folder_.classes.size(),
+                                        " classes, at most ", limits::kClassesPerDatasetMax));
     }
     std::vector<bool> used(folder_.classes.size(), false);
     for (ImageFolder::Split& split : folder_.splits) {

@@ -58,7 +58,7 @@ void Look(FileSystem& files, const std::string& folder, int depth, int* left, Ki
       const int given = share;
       if (depth < kLookDepthMax) Look(files, path, depth + 1, &share, counts);
       *left -= given - share;
-    } else if (IsFile(files, path)) {
+    } else if (depth > 0 && IsFile(files, path)) {
       --*left;
       switch (KindOfSource(name, FirstBytes(files, path))) {
         case SourceKind::kPicture:

@@ -20,8 +20,8 @@ SourceKind KindOfSource(absl::string_view name, absl::string_view first_bytes);
 SourceKind KindOfName(absl::string_view name);
 v1::DatasetVersion::Media MediaOf(SourceKind kind);
 
-// How many of the first files below `root` (names that begin with a dot are left out) are what;
-// at most `files_max` are opened, up to four folders deep.
+// How many of the first files in the folders of `root` (names that begin with a dot are left out)
+// are what; at most `files_max` are opened, up to four folders deep.
 struct KindCounts {
   int pictures = 0;
   int sounds = 0;

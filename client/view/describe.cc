@@ -165,9 +165,10 @@ Table ShortSideTable(const v1::DatasetVersion& version) {
   Table sides({"SHORT-SIDE", "IMAGES", "BAR"});
   for (int i = 0; i < version.short_sides_size(); ++i) {
     const v1::SideCount& entry = version.short_sides(i);
-    const std::string end = i + 1 < version.short_sides_size()
-                                ? absl::StrCat("-", version.short_sides(i + 1).side() - 1, "px")
-                                : "px and more";
+    const bool is_last = i + 1 == version.short_sides_size();
+    if (is_last && entry.images() == 0) break;  // says only where the one before ends
+    const std::string end =
+        !is_last ? absl::StrCat("-", version.short_sides(i + 1).side() - 1, "px") : "px and more";
     const auto bar = static_cast<size_t>((entry.images() * kBarMax + most - 1) / most);
     sides.AddRow(
         {absl::StrCat(entry.side(), end), absl::StrCat(entry.images()), std::string(bar, '#')});
@@ -319,7 +320,9 @@ std::string DescribeText(const v1::DatasetVersion& version, absl::Time now) {
             absl::StrJoin(version.rungs(), ", ",
                           [](std::string* out, int rung) { absl::StrAppend(out, rung, "px"); }))
       .Line("Age", AgeText(version.create_time(), now))
-      .Section("Samples of each class", classes)
+      .Section(version.boxes() > 0 ? "Samples by the class of their largest box"
+                                   : "Samples of each class",
+               classes)
       .Section("Short sides", ShortSideTable(version))
       .Section("Rungs", RungTable(version))
       .Section("Skipped", skipped);

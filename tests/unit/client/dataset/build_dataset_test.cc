@@ -540,7 +540,7 @@ TEST_F(BuildDatasetTest, CountsShortSides) {
     sides.push_back(absl::StrCat(entry.side(), ":", entry.images()));
   }
   // As they were read, though what is stored has at most 100.
-  EXPECT_THAT(sides, ElementsAre("32:1", "48:1", "64:0", "96:0", "128:0", "192:2"));
+  EXPECT_THAT(sides, ElementsAre("32:1", "48:1", "64:0", "96:0", "128:0", "192:2", "256:0"));
 }
 
 // --- The rest

@@ -91,6 +91,7 @@ TEST_F(DatasetFormatsTest, AreNamedIfSeveralFit) {
 
 TEST_F(DatasetFormatsTest, AreAllNamedIfNoneFits) {
   source_.Put("/d/readme.md", "text");
+  PutPicture("/d/1.jpg");  // in no class
   EXPECT_THAT(
       source_.Guess("/d"),
       StatusIs(kInvalid, Reason("FIELD_INVALID"),
