@@ -155,12 +155,17 @@ absl::Status BuildFolder::Add(std::unique_ptr<WritableFile> file, const DatasetB
 
 absl::Status BuildFolder::Remove() {
   log_ = nullptr;
-  for (const DatasetBuildShard& shard : finished_) {
-    CVT_RETURN_IF_ERROR(files_.Remove(ShardPath(shard.shard())));
+  // The lock last: until then nobody else begins here.
+  std::vector<std::string> ours;
+  for (const DatasetBuildShard& shard : finished_) ours.push_back(ShardPath(shard.shard()));
+  for (const char* name : {kNewShardName, kLogName, kLockName}) {
+    ours.push_back(JoinPath(path_, name));
+  }
+  for (const std::string& path : ours) {
+    const absl::Status removed = files_.Remove(path);
+    if (!absl::IsNotFound(removed)) CVT_RETURN_IF_ERROR(removed);
   }
   finished_.clear();
-  CVT_RETURN_IF_ERROR(files_.Remove(JoinPath(path_, kLogName)));
-  CVT_RETURN_IF_ERROR(files_.Remove(JoinPath(path_, kLockName)));
   lock_ = nullptr;
   return files_.Remove(path_);
 }

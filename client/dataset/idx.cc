@@ -115,8 +115,8 @@ class IdxFile {
   }
 
   absl::Status ReadHead() {
-    if (size_ < 4) return Bad("the file is cut off");
-    CVT_ASSIGN_OR_RETURN(const std::string magic, Range(0, 4));
+    CVT_ASSIGN_OR_RETURN(const std::string magic, Range(0, std::min<uint64_t>(4, size_)));
+    if (magic.size() < 4) return Bad("the file is cut off");
     const auto count = static_cast<size_t>(magic[3]);
     if (magic.substr(0, 3) != absl::string_view("\0\0\x08", 3) || count < 1 || count > 4) {
       return Bad("must begin with 0, 0, 8 and 1 to 4 dimensions: an IDX file of bytes");

@@ -161,6 +161,19 @@ TEST_F(BuildFolderTest, RemovesWhatItMadeAndNothingElse) {
   EXPECT_THAT(*files_.ListDir("/w/build"), ElementsAre("thesis"));
 }
 
+// A source that cannot be listed ends it there.
+TEST_F(BuildFolderTest, RemovesItselfBeforeAndAmidABuild) {
+  auto folder = BuildFolder::Open(files_, "/w/build");
+  CVT_ASSERT_OK(folder);
+  CVT_EXPECT_OK((*folder)->Remove());
+  EXPECT_THAT(*files_.ListDir("/w"), IsEmpty());
+
+  auto begun = Open();
+  CVT_ASSERT_OK(begun->NewShardFile());
+  CVT_EXPECT_OK(begun->Remove());
+  EXPECT_THAT(*files_.ListDir("/w"), IsEmpty());
+}
+
 TEST_F(BuildFolderTest, ForgetsAShardWhoseEntryWasNotWritten) {
   FaultyFileSystem faulty(files_);
   auto folder = BuildFolder::Open(faulty, "/w/build");
