@@ -17,6 +17,7 @@
 #include "client/files/interrupts.h"
 #include "common/env.h"
 #include "common/errors.h"
+#include "common/private_folder.h"
 #include "common/text.h"
 #include "common/thread.h"
 
@@ -114,7 +115,8 @@ int Run(const std::vector<std::string>& arguments) {
                     [&interrupts](size_t size_bytes_max) {
                       return (*interrupts)->ReadAll(STDIN_FILENO, size_bytes_max);
                     },
-                .program = ProgramPath()};
+                .program = ProgramPath(),
+                .check_private_folder = CheckPrivateFolder};
   std::vector<std::string> names;
   for (const Verb& verb : Verbs()) {
     names.push_back(verb.name);

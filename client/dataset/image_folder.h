@@ -7,11 +7,12 @@
 #include <vector>
 
 #include "absl/status/statusor.h"
+#include "client/dataset/dataset_reader.h"
 #include "common/file_system.h"
 
 namespace cvtrain::client {
 
-// What a folder of pictures holds, before any file of it is opened.
+// What a folder of pictures, or of sounds, holds, before any file of it is opened.
 struct ImageFolder {
   struct File {
     // Path below the split: "cat/1.jpg". Unique in the split.
@@ -19,6 +20,8 @@ struct ImageFolder {
     // Index into `classes`.
     uint32_t label = 0;
     std::string path;
+    // Another number for another file: StampOf().
+    uint64_t stamp = 0;
   };
   struct Split {
     std::string name;
@@ -30,11 +33,14 @@ struct ImageFolder {
   // What was passed over, by cause: `link` (symbolic links and special files are not followed),
   // `outside_class` (a file that lies in no class).
   std::map<std::string, int64_t> passed_over;
+  // The same, one by one; `key` is the path.
+  std::vector<SkippedSource> passed_over_files;
 };
 
 struct ImageFolderOptions {
   // For a folder without splits: this share of each class, rounded, is `train`, the rest `test`. In
-  // (0, 1]; with less than 1, a class of two files or more has at least one in each.
+  // (0, 1]; each class has one file at least in `train`, and with less than 1, one of two files or
+  // more has one in `test`, too.
   double train_fraction = 0.9;
   // Of the choice: which files are held out depends on it and on their keys alone.
   uint64_t seed = 0;

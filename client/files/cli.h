@@ -65,6 +65,8 @@ struct Cli {
   std::function<absl::StatusOr<std::string>(size_t size_bytes_max)> read_input;
   // Path of this program, to find those beside it.
   std::string program;
+  // CheckPrivateFolder(); unset where there are no other users.
+  std::function<absl::Status(const std::string& path)> check_private_folder = {};
 };
 
 }  // namespace cvtrain::client

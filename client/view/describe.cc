@@ -128,6 +128,54 @@ std::string StepsAndEpochsText(const v1::Progress& progress) {
                       of(progress.epoch(), progress.epoch_total()));
 }
 
+std::string MediaText(v1::DatasetVersion::Media media) {
+  switch (media) {
+    case v1::DatasetVersion::MEDIA_AUDIO:
+      return "audio";
+    case v1::DatasetVersion::MEDIA_BYTES:
+      return "bytes";
+    default:
+      return "images";
+  }
+}
+
+int64_t SamplesOf(const v1::DatasetVersion& version) {
+  int64_t samples = 0;
+  for (const v1::Split& split : version.splits()) samples += split.images();
+  return samples;
+}
+
+// Bytes of each rung, then of the sources; empty for versions that do not say.
+Table RungTable(const v1::DatasetVersion& version) {
+  Table rungs({"RUNG", "BYTES", "PER-SAMPLE"});
+  const auto samples = static_cast<uint64_t>(std::max<int64_t>(1, SamplesOf(version)));
+  for (int i = 0; i < version.rung_size_bytes_size(); ++i) {
+    const auto bytes = static_cast<uint64_t>(version.rung_size_bytes(i));
+    rungs.AddRow({i < version.rungs_size() ? absl::StrCat(version.rungs(i), "px") : "source",
+                  FormatBytes(bytes), FormatBytes(bytes / samples)});
+  }
+  return rungs;
+}
+
+// How many pictures had which short side when they were read.
+Table ShortSideTable(const v1::DatasetVersion& version) {
+  constexpr int64_t kBarMax = 40;
+  int64_t most = 1;
+  for (const v1::SideCount& entry : version.short_sides()) most = std::max(most, entry.images());
+  Table sides({"SHORT-SIDE", "IMAGES", "BAR"});
+  for (int i = 0; i < version.short_sides_size(); ++i) {
+    const v1::SideCount& entry = version.short_sides(i);
+    const bool is_last = i + 1 == version.short_sides_size();
+    if (is_last && entry.images() == 0) break;  // says only where the one before ends
+    const std::string end =
+        !is_last ? absl::StrCat("-", version.short_sides(i + 1).side() - 1, "px") : "px and more";
+    const auto bar = static_cast<size_t>((entry.images() * kBarMax + most - 1) / most);
+    sides.AddRow(
+        {absl::StrCat(entry.side(), end), absl::StrCat(entry.images()), std::string(bar, '#')});
+  }
+  return sides;
+}
+
 }  // namespace
 
 std::string PreviewText(const v1::PreviewExperimentResponse& preview, const std::string& yaml) {
@@ -261,13 +309,22 @@ std::string DescribeText(const v1::DatasetVersion& version, absl::Time now) {
   Page page;
   page.Line("Dataset", ShortName(version.name()))
       .Line("Digest", version.digest())
+      .Line("Media", MediaText(version.media()))
+      .Line("Format", version.format())
+      .Line("Samples", absl::StrCat(SamplesOf(version)))
+      .Line("Boxes", version.boxes() > 0 ? absl::StrCat(version.boxes()) : "")
+      .Line("Masks", version.masks() > 0 ? absl::StrCat(version.masks()) : "")
       .Line("Size", FormatBytes(static_cast<uint64_t>(version.size_bytes())))
       .Line("Shards", absl::StrCat(version.shards_size()))
       .Line("Rungs",
             absl::StrJoin(version.rungs(), ", ",
                           [](std::string* out, int rung) { absl::StrAppend(out, rung, "px"); }))
       .Line("Age", AgeText(version.create_time(), now))
-      .Section("Images", classes)
+      .Section(version.boxes() > 0 ? "Samples by the class of their largest box"
+                                   : "Samples of each class",
+               classes)
+      .Section("Short sides", ShortSideTable(version))
+      .Section("Rungs", RungTable(version))
       .Section("Skipped", skipped);
   return page.text();
 }

@@ -279,6 +279,12 @@ v1::DatasetVersion Summary(const v1::DatasetVersion& version) {
   summary.set_size_bytes(version.size_bytes());
   *summary.mutable_rungs() = version.rungs();
   *summary.mutable_skipped() = version.skipped();
+  summary.set_media(version.media());
+  summary.set_boxes(version.boxes());
+  summary.set_masks(version.masks());
+  *summary.mutable_rung_size_bytes() = version.rung_size_bytes();
+  *summary.mutable_short_sides() = version.short_sides();
+  summary.set_format(version.format());
   return summary;
 }
 

@@ -7,6 +7,9 @@
 //
 //   header page | record table | keys | source digests | rung 0 | rung 1 | ... | source | footer
 //
+// Version 2 has annotations behind the source digests, and may hold sounds or other files, which
+// have a source only. It is written where version 1 cannot say it, and nowhere else.
+//
 // Everything is little-endian. Sections begin at multiples of 4,096 and are padded with zeros.
 
 #include <array>
@@ -21,6 +24,7 @@ namespace cvtrain::formats {
 inline constexpr absl::string_view kShardMagic = "CVTSHARD";
 inline constexpr absl::string_view kShardFooterMagic = "CVTSFOOT";
 inline constexpr uint32_t kShardVersion = 1;
+inline constexpr uint32_t kShardVersionAnnotated = 2;
 inline constexpr int64_t kShardPageBytes = 4096;
 inline constexpr int64_t kShardBlockBytes = int64_t{1} << 20;
 
@@ -30,6 +34,10 @@ inline constexpr int64_t kShardRecordsMax = int64_t{1} << 22;
 inline constexpr int64_t kShardKeyBytesMax = 1024;
 inline constexpr int64_t kShardSplitBytesMax = 63;
 inline constexpr int64_t kShardPictureBytesMax = int64_t{64} << 20;
+// Of one record's annotation, its boxes, and the numbers of all its masks.
+inline constexpr int64_t kShardAnnotationBytesMax = int64_t{4} << 20;
+inline constexpr int kShardBoxesMax = 10'000;
+inline constexpr int kShardMaskNumbersMax = 1'000'000;
 // Of one rung's section: offsets within it are 32 bits.
 inline constexpr int64_t kShardSectionBytesMax = (int64_t{1} << 32) - kShardPageBytes;
 
@@ -39,6 +47,9 @@ inline constexpr int kDefaultSourceSide = 500;
 
 // How the bytes of a source are to be read. Rungs are always upright JPEG.
 enum class SourceFormat : uint8_t { kJpeg = 1, kPng = 2, kOther = 3 };
+
+// What the sources of a shard are. Only pictures have sizes and rungs.
+enum class ShardMedia : uint32_t { kPictures = 1, kSounds = 2, kFiles = 3 };
 
 struct PictureSize {
   int width = 0;
@@ -53,7 +64,7 @@ PictureSize ShrinkToShortSide(PictureSize size, int short_side);
 // One picture, as the record table describes it.
 struct ShardRecord {
   uint32_t label = 0;
-  // Upright size of the stored source, pixels.
+  // Upright size of the stored source, pixels; 0x0 for what is no picture.
   PictureSize source;
   SourceFormat source_format = SourceFormat::kJpeg;
   // EXIF orientation to apply after decoding the source; 1 unless originals are kept.
@@ -65,12 +76,18 @@ struct ShardRecord {
     int64_t length = 0;
   };
   std::array<Extent, kShardRungsMax + 1> extents;
+  // Where its annotation is in the file. Length 0: it has none.
+  Extent annotation;
 
   bool HasRung(int rung) const { return extents[static_cast<size_t>(rung)].length != 0; }
 };
 
 // What a header says.
 struct ShardInfo {
+  // 1 or 2.
+  uint32_t version = kShardVersion;
+  // Pictures in version 1.
+  ShardMedia media = ShardMedia::kPictures;
   // Derived from the index, so that equal shards have equal ids. Lower-case, 8-4-4-4-12.
   std::string uuid;
   // Split that all pictures belong to.

@@ -5,16 +5,19 @@
 
 namespace cvtrain::formats::internal {
 
-ShardPlan PlanShard(int64_t records, int64_t key_bytes, const std::vector<int64_t>& section_bytes) {
+ShardPlan PlanShard(const ShardCounts& counts) {
   ShardPlan plan;
-  plan.record_bytes =
-      static_cast<int64_t>(kRecordFixedBytes) + 8 * static_cast<int64_t>(section_bytes.size());
+  const size_t extents =
+      counts.section_bytes.size() + (counts.version == kShardVersionAnnotated ? 1 : 0);
+  plan.record_bytes = static_cast<int64_t>(kRecordFixedBytes + kRecordExtentBytes * extents);
   plan.table_at = kShardPageBytes;
-  plan.keys_at = PageAlign(plan.table_at + records * plan.record_bytes);
-  plan.digests_at = PageAlign(plan.keys_at + key_bytes);
-  plan.index_end = PageAlign(plan.digests_at + records * static_cast<int64_t>(kSourceDigestBytes));
+  plan.keys_at = PageAlign(plan.table_at + counts.records * plan.record_bytes);
+  plan.digests_at = PageAlign(plan.keys_at + counts.key_bytes);
+  plan.annotations_at =
+      PageAlign(plan.digests_at + counts.records * static_cast<int64_t>(kSourceDigestBytes));
+  plan.index_end = PageAlign(plan.annotations_at + counts.annotation_bytes);
   int64_t at = plan.index_end;
-  for (const int64_t bytes : section_bytes) {
+  for (const int64_t bytes : counts.section_bytes) {
     plan.sections.push_back({at, bytes});
     at = PageAlign(at + bytes);
   }

@@ -29,15 +29,30 @@ inline constexpr size_t kHeaderSectionsAt = 96;      // 9 x u64, bytes of each s
 inline constexpr size_t kHeaderIndexDigestAt = 168;  // 32 bytes
 inline constexpr size_t kHeaderSplitAt = 200;        // 64 bytes, zero-padded
 inline constexpr size_t kHeaderEnd = 264;            // zeros from here to the CRC
-inline constexpr size_t kHeaderCrcAt = 4092;         // u32, of all before it
+// Version 2 goes on.
+inline constexpr size_t kHeaderMediaAt = 264;            // u32
+inline constexpr size_t kHeaderAnnotationBytesAt = 272;  // u64; u32 of zeros before it
+inline constexpr size_t kHeaderAnnotatedEnd = 280;       // zeros from here to the CRC
+inline constexpr size_t kHeaderCrcAt = 4092;             // u32, of all before it
 
-// Record: 16 bytes, then (u32 offset in its section, u32 length) for each rung and the source.
+// Record: 16 bytes, then (u32 offset in its section, u32 length) for each rung and the source; in
+// version 2, for the annotation, too.
 inline constexpr size_t kRecordFixedBytes = 16;
+inline constexpr size_t kRecordExtentBytes = 8;
 inline constexpr size_t kSourceDigestBytes = 32;
 
 // Footer: magic, u32 block bytes, u32 number of blocks, u32 CRC of each, u32 CRC of all before it.
 inline constexpr int64_t kFooterFixedBytes = 16;
 inline constexpr int64_t FooterBytes(int64_t blocks) { return kFooterFixedBytes + 4 * blocks + 4; }
+
+// What a header says of how much there is.
+struct ShardCounts {
+  uint32_t version = kShardVersion;
+  int64_t records = 0;
+  int64_t key_bytes = 0;
+  int64_t annotation_bytes = 0;        // 0 in version 1
+  std::vector<int64_t> section_bytes;  // of each rung, then of the sources
+};
 
 // Where the sections of a shard begin, all of it computed from the counts in its header.
 struct ShardPlan {
@@ -45,6 +60,7 @@ struct ShardPlan {
   int64_t table_at = 0;
   int64_t keys_at = 0;
   int64_t digests_at = 0;
+  int64_t annotations_at = 0;
   int64_t index_end = 0;
   std::vector<ShardRecord::Extent> sections;
   int64_t footer_at = 0;
@@ -57,7 +73,7 @@ inline int64_t PageAlign(int64_t offset) {
 }
 
 // The counts must be within the limits of the format, so that nothing overflows.
-ShardPlan PlanShard(int64_t records, int64_t key_bytes, const std::vector<int64_t>& section_bytes);
+ShardPlan PlanShard(const ShardCounts& counts);
 
 // RFC 9562, version 8: the first bits of the index digest.
 Uuid ShardUuid(absl::string_view index_digest);

@@ -3,7 +3,8 @@
 //   2. from the counts alone, where everything must be; the file must have just that length;
 //   3. the footer: magic, CRC, number of blocks;
 //   4. the index: its SHA-256 is in the header;
-//   5. each record: its bytes follow those of the record before, in each section.
+//   5. each record: its bytes follow those of the record before, in each section; its annotation
+//      keeps the rules.
 // Data is checked by the CRC of its block when it is first read.
 
 #include "formats/shard/shard_reader.h"
@@ -21,6 +22,7 @@
 #include "common/sha256.h"
 #include "common/status_macros.h"
 #include "common/text.h"
+#include "formats/shard/annotation_rules.h"
 
 namespace cvtrain::formats {
 
@@ -30,8 +32,7 @@ size_t Index(int64_t value) { return static_cast<size_t>(value); }
 
 // What the header page says beyond ShardInfo.
 struct ShardReader::Header {
-  int64_t key_bytes = 0;
-  std::vector<int64_t> section_bytes;
+  internal::ShardCounts counts;
   std::string uuid_bytes;
   std::string index_digest;
 };
@@ -80,7 +81,7 @@ absl::StatusOr<absl::string_view> ShardReader::Fetch(int64_t offset, int64_t len
 
 absl::Status ShardReader::Load() {
   CVT_ASSIGN_OR_RETURN(const Header header, LoadHeader());
-  plan_ = internal::PlanShard(info_.records, header.key_bytes, header.section_bytes);
+  plan_ = internal::PlanShard(header.counts);
   if (plan_.file_bytes != info_.file_bytes || plan_.file_bytes != file_bytes_) {
     return Bad("header", internal::kHeaderFileBytesAt,
                absl::StrCat("the file must have ", plan_.file_bytes, " bytes, says ",
@@ -93,7 +94,7 @@ absl::Status ShardReader::Load() {
   info_.sections = plan_.sections;
   CVT_RETURN_IF_ERROR(LoadFooter());
   CVT_RETURN_IF_ERROR(LoadIndex(header));
-  return CheckRecords(header.key_bytes);
+  return CheckRecords(header.counts);
 }
 
 absl::StatusOr<ShardReader::Header> ShardReader::LoadHeader() {
@@ -105,9 +106,11 @@ absl::StatusOr<ShardReader::Header> ShardReader::LoadHeader() {
     return Bad("header", static_cast<int64_t>(at), problem);
   };
   if (page.substr(0, kShardMagic.size()) != kShardMagic) return bad(0, "not a shard");
-  if (u32(internal::kHeaderVersionAt) != kShardVersion) {
-    return bad(internal::kHeaderVersionAt, absl::StrCat("version ", u32(internal::kHeaderVersionAt),
-                                                        ", this program reads ", kShardVersion));
+  info_.version = u32(internal::kHeaderVersionAt);
+  if (info_.version != kShardVersion && info_.version != kShardVersionAnnotated) {
+    return bad(internal::kHeaderVersionAt,
+               absl::StrCat("version ", info_.version, ", this program reads ", kShardVersion,
+                            " and ", kShardVersionAnnotated));
   }
   if (u32(internal::kHeaderCrcAt) != Crc32c(page.substr(0, internal::kHeaderCrcAt))) {
     return bad(internal::kHeaderCrcAt, "the header's CRC is wrong");
@@ -115,26 +118,26 @@ absl::StatusOr<ShardReader::Header> ShardReader::LoadHeader() {
   if (u32(internal::kHeaderPageBytesAt) != kShardPageBytes) {
     return bad(internal::kHeaderPageBytesAt, "the page size must be 4096");
   }
-  const absl::string_view reserved =
-      page.substr(internal::kHeaderEnd, internal::kHeaderCrcAt - internal::kHeaderEnd);
-  if (reserved.find_first_not_of('\0') != absl::string_view::npos) {
-    return bad(internal::kHeaderEnd, "reserved bytes must be zero");
-  }
 
   Header header;
+  CVT_RETURN_IF_ERROR(LoadVersion(page, &header));
   info_.file_bytes = i64(internal::kHeaderFileBytesAt);
   info_.records = i64(internal::kHeaderRecordsAt);
   if (info_.records < 1 || info_.records > kShardRecordsMax) {
     return bad(internal::kHeaderRecordsAt, "impossible number of records");
   }
-  header.key_bytes = i64(internal::kHeaderKeyBytesAt);
-  if (header.key_bytes < info_.records || header.key_bytes > info_.records * kShardKeyBytesMax) {
+  header.counts.records = info_.records;
+  int64_t& key_bytes = header.counts.key_bytes = i64(internal::kHeaderKeyBytesAt);
+  if (key_bytes < info_.records || key_bytes > info_.records * kShardKeyBytesMax) {
     return bad(internal::kHeaderKeyBytesAt, "impossible length of the keys");
   }
   info_.classes = u32(internal::kHeaderClassesAt);
   if (info_.classes == 0) return bad(internal::kHeaderClassesAt, "there must be a class");
   const uint32_t rungs = u32(internal::kHeaderRungCountAt);
   if (rungs > kShardRungsMax) return bad(internal::kHeaderRungCountAt, "too many rungs");
+  if (rungs > 0 && info_.media != ShardMedia::kPictures) {
+    return bad(internal::kHeaderRungCountAt, "only pictures have rungs");
+  }
   for (uint32_t i = 0; i < kShardRungsMax; ++i) {
     const size_t at = internal::kHeaderRungsAt + 4 * i;
     const uint32_t side = u32(at);
@@ -150,7 +153,7 @@ absl::StatusOr<ShardReader::Header> ShardReader::LoadHeader() {
     if (bytes < 0 || bytes > (i <= rungs ? kShardSectionBytesMax : 0)) {
       return bad(at, "impossible length of a section");
     }
-    if (i <= rungs) header.section_bytes.push_back(bytes);
+    if (i <= rungs) header.counts.section_bytes.push_back(bytes);
   }
   const absl::string_view split = page.substr(internal::kHeaderSplitAt, kShardSplitBytesMax + 1);
   const size_t split_bytes = split.find('\0');
@@ -162,6 +165,35 @@ absl::StatusOr<ShardReader::Header> ShardReader::LoadHeader() {
   header.uuid_bytes = std::string(page.substr(internal::kHeaderUuidAt, 16));
   header.index_digest = std::string(page.substr(internal::kHeaderIndexDigestAt, 32));
   return header;
+}
+
+// What version 2 adds, and that the rest is zero.
+absl::Status ShardReader::LoadVersion(absl::string_view page, Header* header) {
+  header->counts.version = info_.version;
+  size_t end = internal::kHeaderEnd;
+  if (info_.version == kShardVersionAnnotated) {
+    end = internal::kHeaderAnnotatedEnd;
+    const auto media = LoadLittleEndian<uint32_t>(page.data() + internal::kHeaderMediaAt);
+    info_.media = static_cast<ShardMedia>(media);
+    if (info_.media < ShardMedia::kPictures || info_.media > ShardMedia::kFiles) {
+      return Bad("header", internal::kHeaderMediaAt, absl::StrCat("unknown media ", media));
+    }
+    if (LoadLittleEndian<uint32_t>(page.data() + internal::kHeaderMediaAt + 4) != 0) {
+      return Bad("header", internal::kHeaderMediaAt + 4, "reserved bytes must be zero");
+    }
+    const auto bytes = LoadLittleEndian<int64_t>(page.data() + internal::kHeaderAnnotationBytesAt);
+    if (bytes < 0 || bytes > static_cast<int64_t>(limits::kShardIndexSizeBytesMax) ||
+        (bytes > 0 && info_.media != ShardMedia::kPictures)) {
+      return Bad("header", internal::kHeaderAnnotationBytesAt,
+                 "impossible length of the annotations");
+    }
+    header->counts.annotation_bytes = bytes;
+  }
+  if (page.substr(end, internal::kHeaderCrcAt - end).find_first_not_of('\0') !=
+      absl::string_view::npos) {
+    return Bad("header", static_cast<int64_t>(end), "reserved bytes must be zero");
+  }
+  return absl::OkStatus();
 }
 
 absl::Status ShardReader::LoadFooter() {
@@ -199,10 +231,36 @@ absl::Status ShardReader::LoadIndex(const Header& header) {
   return absl::OkStatus();
 }
 
-absl::Status ShardReader::CheckRecords(int64_t key_bytes) const {
+std::string ShardReader::ProblemOfSource(const ShardRecord& entry) const {
+  if (entry.source_format < SourceFormat::kJpeg || entry.source_format > SourceFormat::kOther ||
+      entry.source_orientation < 1 || entry.source_orientation > 8) {
+    return "unknown format or orientation";
+  }
+  if (info_.media != ShardMedia::kPictures) {
+    const bool plain = entry.source == PictureSize{} && entry.source_orientation == 1 &&
+                       entry.source_format == SourceFormat::kOther;
+    return plain ? "" : "only pictures have a size, a format and an orientation";
+  }
+  const bool possible = std::min(entry.source.width, entry.source.height) >= 1 &&
+                        std::max(entry.source.width, entry.source.height) <= limits::kImageSideMax;
+  return possible ? "" : "impossible size of the picture";
+}
+
+std::string ShardReader::ProblemOfAnnotation(int64_t record, const ShardRecord& entry) const {
+  if (entry.annotation.length == 0) return "";
+  storage::v1::Annotation annotation;
+  const absl::string_view bytes = annotation_bytes(record);
+  if (!annotation.ParseFromArray(bytes.data(), static_cast<int>(bytes.size()))) {
+    return "the annotation is no message";
+  }
+  return ProblemOf(annotation, entry.source, info_.classes);
+}
+
+absl::Status ShardReader::CheckRecords(const internal::ShardCounts& counts) const {
   const size_t sections = plan_.sections.size();
   std::vector<int64_t> ends(sections, 0);
   int64_t key_end = 0;
+  int64_t annotation_end = 0;
   for (int64_t i = 0; i < info_.records; ++i) {
     const int64_t at = plan_.table_at + i * plan_.record_bytes;
     const char* raw = index_.data() + i * plan_.record_bytes;
@@ -211,15 +269,9 @@ absl::Status ShardReader::CheckRecords(int64_t key_bytes) const {
     };
     const ShardRecord entry = record(i);
     if (entry.label >= info_.classes) return bad("the label is not below the number of classes");
+    const std::string problem = ProblemOfSource(entry);
+    if (!problem.empty()) return bad(problem);
     const int shorter = std::min(entry.source.width, entry.source.height);
-    if (shorter < 1 || entry.source.width > limits::kImageSideMax ||
-        entry.source.height > limits::kImageSideMax) {
-      return bad("impossible size of the picture");
-    }
-    if (entry.source_format < SourceFormat::kJpeg || entry.source_format > SourceFormat::kOther ||
-        entry.source_orientation < 1 || entry.source_orientation > 8) {
-      return bad("unknown format or orientation");
-    }
     const auto key_length = LoadLittleEndian<uint16_t>(raw + 12);
     if (LoadLittleEndian<uint32_t>(raw + 8) != key_end || key_length == 0 ||
         key_length > kShardKeyBytesMax) {
@@ -238,6 +290,15 @@ absl::Status ShardReader::CheckRecords(int64_t key_bytes) const {
       }
       ends[s] += length;
     }
+    if (info_.version != kShardVersionAnnotated) continue;
+    if (entry.annotation.offset != plan_.annotations_at + annotation_end ||
+        entry.annotation.length > kShardAnnotationBytesMax ||
+        annotation_end + entry.annotation.length > counts.annotation_bytes) {
+      return bad("the annotation does not follow the one before");
+    }
+    annotation_end += entry.annotation.length;
+    const std::string wrong = ProblemOfAnnotation(i, entry);
+    if (!wrong.empty()) return bad(wrong);
   }
   for (size_t s = 0; s < sections; ++s) {
     if (ends[s] != plan_.sections[s].length) {
@@ -245,8 +306,11 @@ absl::Status ShardReader::CheckRecords(int64_t key_bytes) const {
                  absl::StrCat("section ", s, " has other bytes than its records"));
     }
   }
-  if (key_end != key_bytes) {
+  if (key_end != counts.key_bytes) {
     return Bad("index", plan_.keys_at, "there are other keys than the records have");
+  }
+  if (annotation_end != counts.annotation_bytes) {
+    return Bad("index", plan_.annotations_at, "there are other annotations than the records have");
   }
   return absl::OkStatus();
 }
@@ -265,6 +329,12 @@ ShardRecord ShardReader::record(int64_t record) const {
     entry.extents[s].offset = plan_.sections[s].offset + LoadLittleEndian<uint32_t>(extent);
     entry.extents[s].length = LoadLittleEndian<uint32_t>(extent + 4);
   }
+  if (info_.version == kShardVersionAnnotated) {
+    const char* extent =
+        raw + internal::kRecordFixedBytes + internal::kRecordExtentBytes * plan_.sections.size();
+    entry.annotation.offset = plan_.annotations_at + LoadLittleEndian<uint32_t>(extent);
+    entry.annotation.length = LoadLittleEndian<uint32_t>(extent + 4);
+  }
   return entry;
 }
 
@@ -280,6 +350,20 @@ absl::string_view ShardReader::source_digest(int64_t record) const {
   return index_.substr(
       Index(plan_.digests_at - plan_.table_at) + Index(record) * internal::kSourceDigestBytes,
       internal::kSourceDigestBytes);
+}
+
+absl::string_view ShardReader::annotation_bytes(int64_t record_number) const {
+  const ShardRecord::Extent extent = record(record_number).annotation;
+  if (extent.length == 0) return {};
+  return index_.substr(Index(extent.offset - plan_.table_at), Index(extent.length));
+}
+
+storage::v1::Annotation ShardReader::annotation(int64_t record_number) const {
+  storage::v1::Annotation annotation;
+  const absl::string_view bytes = annotation_bytes(record_number);
+  CVT_CHECK(annotation.ParseFromArray(bytes.data(), static_cast<int>(bytes.size())))
+      << "opening has parsed it";
+  return annotation;
 }
 
 absl::StatusOr<absl::string_view> ShardReader::Read(int64_t record_number, int rung,

@@ -13,6 +13,7 @@
 #include "absl/strings/string_view.h"
 #include "absl/synchronization/mutex.h"
 #include "common/file_system.h"
+#include "cvtrain/storage/v1/annotation.pb.h"
 #include "formats/shard/shard_format.h"
 #include "formats/shard/shard_layout.h"
 
@@ -21,7 +22,8 @@ namespace cvtrain::formats {
 // Reads a shard, and lets no byte of it be used before it is verified.
 //
 // Opening checks the header (CRC32C), the footer (CRC32C), the whole index (SHA-256), that every
-// extent lies where the format says, and that the file has exactly the length it claims. Blocks of
+// extent lies where the format says, that annotations keep their rules (annotation_rules.h), and
+// that the file has exactly the length it claims. Reads versions 1 and 2. Blocks of
 // data (1 MiB, CRC32C) are checked when a picture in them is first read.
 //
 // Thread-safe.
@@ -48,6 +50,10 @@ class ShardReader {
   absl::string_view key(int64_t record) const;
   // SHA-256 of the file that the picture was made from; 32 bytes. Valid as long as the reader.
   absl::string_view source_digest(int64_t record) const;
+  // Boxes and masks of the picture; empty if it has none.
+  storage::v1::Annotation annotation(int64_t record) const;
+  // The same as it is stored; empty if there are none. Valid as long as the reader.
+  absl::string_view annotation_bytes(int64_t record) const;
 
   // The bytes of a rung, or of the source if `rung` is info().rungs.size(). The answer points into
   // the memory that was opened or into `*scratch`, and is valid as long as both.
@@ -67,9 +73,13 @@ class ShardReader {
 
   absl::Status Load();
   absl::StatusOr<Header> LoadHeader();
+  absl::Status LoadVersion(absl::string_view page, Header* header);
   absl::Status LoadFooter();
   absl::Status LoadIndex(const Header& header);
-  absl::Status CheckRecords(int64_t key_bytes) const;
+  absl::Status CheckRecords(const internal::ShardCounts& counts) const;
+  // What is wrong with the picture, or with what is none; empty if nothing is.
+  std::string ProblemOfSource(const ShardRecord& record) const;
+  std::string ProblemOfAnnotation(int64_t record, const ShardRecord& entry) const;
 
   // Bytes that are not verified yet.
   absl::StatusOr<absl::string_view> Fetch(int64_t offset, int64_t length,
@@ -90,7 +100,7 @@ class ShardReader {
   ShardInfo info_;
   internal::ShardPlan plan_;
   std::string index_copy_;      // of a file
-  absl::string_view index_;     // record table, keys, source digests
+  absl::string_view index_;     // record table, keys, source digests, annotations
   std::vector<uint32_t> crcs_;  // of each block
 
   // Of memory: whether a block has been found good.

@@ -12,9 +12,13 @@
 #include "common/status_macros.h"
 #include "common/text.h"
 #include "common/uuid.h"
+#include "formats/shard/annotation_rules.h"
 
 namespace cvtrain::formats {
 namespace {
+
+// Of a record without its key and its annotation, at most, with what pages round up.
+constexpr int64_t kIndexBytesPerRecord = 1 << 10;
 
 // Hands bytes on to the file and computes, as they pass, the CRC of each block and the digest of
 // the whole.
@@ -78,10 +82,33 @@ ShardWriter::ShardWriter(ShardWriterOptions options)
   CVT_CHECK(!options_.split.empty() &&
             static_cast<int64_t>(options_.split.size()) <= kShardSplitBytesMax);
   CVT_CHECK(options_.rungs.size() <= kShardRungsMax && options_.classes > 0);
+  CVT_CHECK(options_.media == ShardMedia::kPictures ||
+            (options_.rungs.empty() && !options_.annotated));
   for (size_t i = 0; i < options_.rungs.size(); ++i) {
     CVT_CHECK(options_.rungs[i] > (i == 0 ? 0 : options_.rungs[i - 1]) &&
               options_.rungs[i] <= limits::kImageSideMax);
   }
+}
+
+absl::Status ShardWriter::CheckSource(const ShardPicture& picture) const {
+  if (options_.media != ShardMedia::kPictures) {
+    const bool plain = picture.size == PictureSize{} && picture.source_orientation == 1 &&
+                       picture.source_format == SourceFormat::kOther;
+    return plain ? absl::OkStatus()
+                 : Broken(picture, "only pictures have a size, a format and an orientation");
+  }
+  const auto [shorter, longer] = std::minmax({picture.size.width, picture.size.height});
+  if (shorter < 1 || longer > limits::kImageSideMax) {
+    return Broken(picture, absl::StrCat("a side must be in 1 to ", limits::kImageSideMax, ", got ",
+                                        picture.size.width, "x", picture.size.height));
+  }
+  if (picture.source_orientation < 1 || picture.source_orientation > 8) {
+    return Broken(picture, "the orientation must be in 1 to 8");
+  }
+  if (picture.annotation == nullptr) return absl::OkStatus();
+  if (!options_.annotated) return Broken(picture, "the shard is not one with annotations");
+  const std::string problem = ProblemOf(*picture.annotation, picture.size, options_.classes);
+  return problem.empty() ? absl::OkStatus() : Broken(picture, problem);
 }
 
 absl::Status ShardWriter::Check(const ShardPicture& picture) const {
@@ -95,14 +122,8 @@ absl::Status ShardWriter::Check(const ShardPicture& picture) const {
     return Broken(picture, absl::StrCat("the label must be below ", options_.classes, ", got ",
                                         picture.label));
   }
+  CVT_RETURN_IF_ERROR(CheckSource(picture));
   const int shorter = std::min(picture.size.width, picture.size.height);
-  if (shorter < 1 || std::max(picture.size.width, picture.size.height) > limits::kImageSideMax) {
-    return Broken(picture, absl::StrCat("a side must be in 1 to ", limits::kImageSideMax, ", got ",
-                                        picture.size.width, "x", picture.size.height));
-  }
-  if (picture.source_orientation < 1 || picture.source_orientation > 8) {
-    return Broken(picture, "the orientation must be in 1 to 8");
-  }
   if (picture.source_digest.size() != internal::kSourceDigestBytes) {
     return Broken(picture, "the digest of the source must have 32 bytes");
   }
@@ -127,6 +148,12 @@ absl::Status ShardWriter::Check(const ShardPicture& picture) const {
 
 absl::Status ShardWriter::Add(const ShardPicture& picture) {
   CVT_RETURN_IF_ERROR(Check(picture));
+  std::string annotation;
+  if (picture.annotation != nullptr) annotation = picture.annotation->SerializeAsString();
+  if (static_cast<int64_t>(annotation.size()) > kShardAnnotationBytesMax) {
+    return Broken(picture, absl::StrCat("the annotation must have at most ",
+                                        kShardAnnotationBytesMax, " bytes"));
+  }
   const auto section_room = [&](size_t section, absl::string_view bytes) {
     return static_cast<int64_t>(sections_[section].size() + bytes.size()) <= kShardSectionBytesMax;
   };
@@ -136,8 +163,11 @@ absl::Status ShardWriter::Add(const ShardPicture& picture) {
     fits = fits && section_room(i, picture.rungs[i]);
     added += static_cast<int64_t>(picture.rungs[i].size());
   }
-  added += static_cast<int64_t>(picture.source.size() + picture.key.size()) + (1 << 10);
-  if (!fits || pending_bytes() + added > static_cast<int64_t>(limits::kShardSizeBytesMax)) {
+  const auto added_index =
+      static_cast<int64_t>(picture.key.size() + annotation.size()) + kIndexBytesPerRecord;
+  added += static_cast<int64_t>(picture.source.size()) + added_index;
+  if (!fits || pending_bytes() + added > static_cast<int64_t>(limits::kShardSizeBytesMax) ||
+      pending_index_bytes() + added_index > static_cast<int64_t>(limits::kShardIndexSizeBytesMax)) {
     return LimitExceeded("kShardSizeBytesMax",
                          absl::StrCat("shard: has no room for another picture after ", records()));
   }
@@ -151,6 +181,9 @@ absl::Status ShardWriter::Add(const ShardPicture& picture) {
   record.key_length = static_cast<uint16_t>(picture.key.size());
   keys_.append(picture.key.data(), picture.key.size());
   source_digests_.append(picture.source_digest.data(), picture.source_digest.size());
+  record.annotation_offset = static_cast<uint32_t>(annotations_.size());
+  record.annotation_length = static_cast<uint32_t>(annotation.size());
+  annotations_ += annotation;
   for (size_t i = 0; i < sections_.size(); ++i) {
     const absl::string_view bytes = i < picture.rungs.size() ? picture.rungs[i] : picture.source;
     record.offsets[i] = static_cast<uint32_t>(sections_[i].size());
@@ -160,11 +193,15 @@ absl::Status ShardWriter::Add(const ShardPicture& picture) {
   return absl::OkStatus();
 }
 
+int64_t ShardWriter::pending_index_bytes() const {
+  const size_t extents = sections_.size() + (is_annotated() ? 1 : 0);
+  return static_cast<int64_t>(keys_.size() + source_digests_.size() + annotations_.size()) +
+         records() * static_cast<int64_t>(internal::kRecordFixedBytes +
+                                          internal::kRecordExtentBytes * extents);
+}
+
 int64_t ShardWriter::pending_bytes() const {
-  int64_t bytes =
-      static_cast<int64_t>(keys_.size() + source_digests_.size()) +
-      records() * static_cast<int64_t>(internal::kRecordFixedBytes + 8 * sections_.size()) +
-      kShardPageBytes;
+  int64_t bytes = pending_index_bytes() + kShardPageBytes;
   for (const std::string& section : sections_) bytes += static_cast<int64_t>(section.size());
   return bytes;
 }
@@ -186,11 +223,16 @@ std::string ShardWriter::Index() const {
       AppendLittleEndian<uint32_t>(picture.offsets[i], &index);
       AppendLittleEndian<uint32_t>(picture.lengths[i], &index);
     }
+    if (!is_annotated()) continue;
+    AppendLittleEndian<uint32_t>(picture.annotation_offset, &index);
+    AppendLittleEndian<uint32_t>(picture.annotation_length, &index);
   }
   pad();
   index += keys_;
   pad();
   index += source_digests_;
+  pad();
+  index += annotations_;
   pad();
   return index;
 }
@@ -200,7 +242,8 @@ std::string ShardWriter::HeaderPage(const internal::ShardPlan& plan,
   std::string page(kShardPageBytes, '\0');
   char* to = page.data();
   kShardMagic.copy(to + internal::kHeaderMagicAt, kShardMagic.size());
-  StoreLittleEndian<uint32_t>(kShardVersion, to + internal::kHeaderVersionAt);
+  StoreLittleEndian<uint32_t>(is_annotated() ? kShardVersionAnnotated : kShardVersion,
+                              to + internal::kHeaderVersionAt);
   StoreLittleEndian<uint32_t>(static_cast<uint32_t>(kShardPageBytes),
                               to + internal::kHeaderPageBytesAt);
   const Uuid uuid = internal::ShardUuid(index_digest);
@@ -220,21 +263,33 @@ std::string ShardWriter::HeaderPage(const internal::ShardPlan& plan,
   }
   index_digest.copy(to + internal::kHeaderIndexDigestAt, index_digest.size());
   options_.split.copy(to + internal::kHeaderSplitAt, options_.split.size());
+  if (is_annotated()) {
+    StoreLittleEndian<uint32_t>(static_cast<uint32_t>(options_.media),
+                                to + internal::kHeaderMediaAt);
+    StoreLittleEndian<uint64_t>(annotations_.size(), to + internal::kHeaderAnnotationBytesAt);
+  }
   StoreLittleEndian<uint32_t>(Crc32c(absl::string_view(page).substr(0, internal::kHeaderCrcAt)),
                               to + internal::kHeaderCrcAt);
   return page;
+}
+
+internal::ShardCounts ShardWriter::Counts() const {
+  internal::ShardCounts counts;
+  counts.version = is_annotated() ? kShardVersionAnnotated : kShardVersion;
+  counts.records = records();
+  counts.key_bytes = static_cast<int64_t>(keys_.size());
+  counts.annotation_bytes = static_cast<int64_t>(annotations_.size());
+  for (const std::string& section : sections_) {
+    counts.section_bytes.push_back(static_cast<int64_t>(section.size()));
+  }
+  return counts;
 }
 
 absl::StatusOr<ShardSummary> ShardWriter::Finish(WritableFile& file) {
   if (pictures_.empty()) {
     return FailedPrecondition(Reason::kWrongState, "shard: must have a picture");
   }
-  std::vector<int64_t> section_bytes;
-  for (const std::string& section : sections_) {
-    section_bytes.push_back(static_cast<int64_t>(section.size()));
-  }
-  const internal::ShardPlan plan =
-      internal::PlanShard(records(), static_cast<int64_t>(keys_.size()), section_bytes);
+  const internal::ShardPlan plan = internal::PlanShard(Counts());
   const std::string index = Index();
   const Sha256Digest digest = Sha256Of(index);
   const absl::string_view index_digest(reinterpret_cast<const char*>(digest.data()), digest.size());
@@ -256,6 +311,7 @@ absl::StatusOr<ShardSummary> ShardWriter::Finish(WritableFile& file) {
   pictures_.clear();
   keys_.clear();
   source_digests_.clear();
+  annotations_.clear();
   for (std::string& section : sections_) section.clear();
   return summary;
 }

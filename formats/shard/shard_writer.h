@@ -10,6 +10,7 @@
 #include "absl/status/statusor.h"
 #include "absl/strings/string_view.h"
 #include "common/file_system.h"
+#include "cvtrain/storage/v1/annotation.pb.h"
 #include "formats/shard/shard_format.h"
 #include "formats/shard/shard_layout.h"
 
@@ -22,14 +23,18 @@ struct ShardWriterOptions {
   std::vector<int> rungs{kDefaultRungs.begin(), kDefaultRungs.end()};
   // Labels must be below it.
   uint32_t classes = 1;
+  // Only pictures may have rungs.
+  ShardMedia media = ShardMedia::kPictures;
+  // Pictures may have boxes and masks. This, or other media, makes it a shard of version 2.
+  bool annotated = false;
 };
 
-// A picture to be written. The bytes are copied by Add().
+// A picture, or a sound or another file, to be written. The bytes are copied by Add().
 struct ShardPicture {
   // Unique in the split; 1 to 1,024 bytes.
   absl::string_view key;
   uint32_t label = 0;
-  // Upright size of `source`.
+  // Upright size of `source`; 0x0 for what is no picture, whose format is kOther.
   PictureSize size;
   SourceFormat source_format = SourceFormat::kJpeg;
   // 1 unless the source is an original that must be turned after decoding.
@@ -40,6 +45,8 @@ struct ShardPicture {
   // rung's, and only there.
   std::vector<absl::string_view> rungs;
   absl::string_view source;
+  // Null: none. In pixels of `source`; annotation_rules.h has its rules.
+  const storage::v1::Annotation* annotation = nullptr;
 };
 
 struct ShardSummary {
@@ -63,8 +70,10 @@ class ShardWriter {
   absl::Status Add(const ShardPicture& picture);
 
   int64_t records() const { return static_cast<int64_t>(pictures_.size()); }
-  // About what the file will have.
+  // About what the file will have, and its index, which has a bound of its own
+  // (limits::kShardIndexSizeBytesMax).
   int64_t pending_bytes() const;
+  int64_t pending_index_bytes() const;
 
   // Writes the shard to `file` from its beginning, in order, and leaves syncing and closing to the
   // caller; then the writer is empty again. The bytes depend on the options and on the pictures in
@@ -82,9 +91,16 @@ class ShardWriter {
     uint16_t key_length;
     std::array<uint32_t, kShardRungsMax + 1> offsets;
     std::array<uint32_t, kShardRungsMax + 1> lengths;
+    uint32_t annotation_offset;
+    uint32_t annotation_length;
   };
 
+  bool is_annotated() const {
+    return options_.annotated || options_.media != ShardMedia::kPictures;
+  }
   absl::Status Check(const ShardPicture& picture) const;
+  absl::Status CheckSource(const ShardPicture& picture) const;
+  internal::ShardCounts Counts() const;
   std::string Index() const;
   std::string HeaderPage(const internal::ShardPlan& plan, absl::string_view index_digest) const;
 
@@ -92,6 +108,7 @@ class ShardWriter {
   std::vector<Picture> pictures_;
   std::string keys_;
   std::string source_digests_;
+  std::string annotations_;
   std::vector<std::string> sections_;  // the bytes of each rung, then of the source
 };
 

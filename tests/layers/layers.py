@@ -75,6 +75,8 @@ LIBRARIES = [
     ("libwebp", r"webp/", ["formats/image"]),
     ("libsndfile", r"sndfile\.h$", ["formats/audio"]),
     ("libmpg123", r"mpg123\.h$", ["formats/audio"]),
+    ("RapidJSON", r"rapidjson/", ["client/dataset"]),
+    ("Expat", r"expat\.h$", ["client/dataset"]),
     ("threads", r"(thread|pthread\.h|future)$", ["common"]),
     ("files", r"(fstream|filesystem)$", ["common"]),
     ("time", r"(sys/time\.h|ctime|time\.h)$", ["common"]),

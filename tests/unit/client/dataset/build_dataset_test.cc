@@ -10,16 +10,19 @@
 
 #include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
+#include "client/dataset/dataset_formats.h"
 #include "common/errors.h"
 #include "common/faulty_file_system.h"
 #include "common/memory_file_system.h"
 #include "common/sha256.h"
 #include "common/status_macros.h"
+#include "formats/image/png.h"
 #include "formats/shard/dataset_digest.h"
 #include "formats/shard/shard_reader.h"
 #include "tests/support/fake_clock.h"
 #include "tests/support/proto_matchers.h"
 #include "tests/support/status_matchers.h"
+#include "tests/unit/client/dataset/source_fixtures.h"
 #include "tests/unit/formats/image/image_fixtures.h"
 
 namespace cvtrain::client {
@@ -48,7 +51,6 @@ class BuildDatasetTest : public ::testing::Test {
   BuildDatasetTest() {
     options_.rungs = {32, 64};
     options_.source_side = 100;
-    CVT_CHECK_OK(files_.CreateDir("/out"));
   }
 
   void Put(const std::string& path, absl::string_view bytes) {
@@ -67,8 +69,30 @@ class BuildDatasetTest : public ::testing::Test {
     }
   }
 
+  // A build of `/d` in `/out`, from the beginning.
   absl::StatusOr<DatasetBuild> Build() {
-    return BuildDataset(files_, clock_, "/d", options_, "/out");
+    CVT_CHECK_OK(files_.RemoveAll("/out"));
+    return Resume();
+  }
+  // The same with what is there.
+  absl::StatusOr<DatasetBuild> Resume() { return BuildOn(files_); }
+  absl::StatusOr<DatasetBuild> BuildOn(FileSystem& files,
+                                       const DatasetProgressCallback& progress = {},
+                                       const StopToken& stop = {}) {
+    CVT_ASSIGN_OR_RETURN(const DatasetFormat* format, FindDatasetFormat(format_));
+    const auto reader = format->make(files, "/d", reader_options_);
+    CVT_ASSIGN_OR_RETURN(DatasetListing listing, reader->List());
+    DatasetSource source{format_, *reader, std::move(listing)};
+    CVT_ASSIGN_OR_RETURN(const auto folder, BuildFolder::Open(files, "/out"));
+    CVT_RETURN_IF_ERROR(folder->Begin(BuildFingerprint(source, options_), "id"));
+    return BuildDataset(files, clock_, std::move(source), options_, *folder, progress, stop);
+  }
+
+  // Names of the shards that are there.
+  std::vector<std::string> Shards() {
+    std::vector<std::string> names = *files_.ListDir("/out");
+    std::erase_if(names, [](const std::string& name) { return !absl::EndsWith(name, ".shard"); });
+    return names;
   }
 
   std::vector<std::string> ShardBytes(const DatasetBuild& build) {
@@ -80,6 +104,8 @@ class BuildDatasetTest : public ::testing::Test {
   FakeClock clock_;
   InMemoryFileSystem files_;
   DatasetOptions options_;
+  std::string format_ = "image_folder";
+  ReaderOptions reader_options_;
 };
 
 TEST_F(BuildDatasetTest, PutsEveryPictureIntoAShardOfItsSplit) {
@@ -123,8 +149,10 @@ TEST_F(BuildDatasetTest, PutsEveryPictureIntoAShardOfItsSplit) {
   EXPECT_EQ(found.at("/d/train/class2/11.jpg"), 2u);
   EXPECT_EQ(version.size_bytes(), size_bytes);
   EXPECT_THAT(version.skipped(), IsEmpty());
-  ASSERT_EQ(build.rung_bytes.size(), 3u);
-  EXPECT_LT(build.rung_bytes[0], build.rung_bytes[1]);
+  ASSERT_EQ(version.rung_size_bytes_size(), 3);
+  EXPECT_LT(version.rung_size_bytes(0), version.rung_size_bytes(1));
+  EXPECT_EQ(version.media(), v1::DatasetVersion::MEDIA_IMAGES);
+  EXPECT_EQ(version.format(), "image_folder");
 }
 
 TEST_F(BuildDatasetTest, MixesTheClassesWithinAShard) {
@@ -217,9 +245,15 @@ TEST_F(BuildDatasetTest, SkipsAndCountsFilesThatAreNoGood) {
               UnorderedElementsAre(Pair("damaged", 1), Pair("empty", 1), Pair("not_an_image", 1),
                                    Pair("too_large", 1), Pair("outside_class", 1)));
   EXPECT_EQ(build.version.splits(1).images(), 31);
-  EXPECT_EQ(build.skipped_examples.size(), 4u);
-  EXPECT_THAT(build.skipped_examples,
-              ::testing::Contains(HasSubstr("train/class0/truncated.jpg: image: bad JPEG")));
+  ASSERT_EQ(build.skipped.size(), 4u);
+  EXPECT_THAT(build.skipped,
+              ::testing::Contains(
+                  AllOf(::testing::Field(&SkippedSource::split, "train"),
+                        ::testing::Field(&SkippedSource::key, "class0/truncated.jpg"),
+                        ::testing::Field(&SkippedSource::cause, "damaged"),
+                        ::testing::Field(&SkippedSource::detail, HasSubstr("image: bad JPEG")))));
+  ASSERT_EQ(build.passed_over.size(), 1u);
+  EXPECT_EQ(build.passed_over[0].key, "/d/README.md");
 }
 
 TEST_F(BuildDatasetTest, DoesNotDependOnWhatItSkips) {
@@ -235,9 +269,8 @@ TEST_F(BuildDatasetTest, EndsWhenTooManyAreNoGood) {
   Put("/d/train/class1/text.jpg", "text");
   options_.bad_share_max = 0.03;  // one of 40
   EXPECT_THAT(Build(), StatusIs(kInvalid, Reason("DATA_BAD"),
-                                Message(AllOf(HasSubstr("2 of 40 files"), HasSubstr("empty 1"),
+                                Message(AllOf(HasSubstr("2 of 40 samples"), HasSubstr("empty 1"),
                                               HasSubstr("not_an_image 1"), HasSubstr("0.03")))));
-  EXPECT_THAT(*files_.ListDir("/out"), IsEmpty());
 }
 
 TEST_F(BuildDatasetTest, RefusesASplitWithoutPictures) {
@@ -245,7 +278,6 @@ TEST_F(BuildDatasetTest, RefusesASplitWithoutPictures) {
   Put("/d/valid/class0/x.jpg", "");
   options_.bad_share_max = 1;
   EXPECT_THAT(Build(), StatusIs(kInvalid, Reason("DATA_BAD"), Message(HasSubstr("split valid"))));
-  EXPECT_THAT(*files_.ListDir("/out"), IsEmpty()) << "the shards of the other splits are removed";
 }
 
 TEST_F(BuildDatasetTest, RefusesAnEmptyFolder) {
@@ -253,13 +285,16 @@ TEST_F(BuildDatasetTest, RefusesAnEmptyFolder) {
   EXPECT_THAT(Build(), StatusIs(kInvalid, Reason("FIELD_INVALID")));
 }
 
-TEST_F(BuildDatasetTest, RemovesItsShardsWhenTheDiskIsFull) {
+TEST_F(BuildDatasetTest, EndsWhenTheDiskIsFullAndGoesOnWhenItIsNot) {
   PutPictures();
+  const std::string digest = Build()->version.digest();
+  CVT_ASSERT_OK(files_.RemoveAll("/out"));
   FaultyFileSystem faulty(files_);
   faulty.SetQuota(100'000);
-  EXPECT_THAT(BuildDataset(faulty, clock_, "/d", options_, "/out"),
-              StatusIs(absl::StatusCode::kResourceExhausted, Reason("DISK_FULL")));
-  EXPECT_THAT(*files_.ListDir("/out"), IsEmpty());
+  EXPECT_THAT(BuildOn(faulty), StatusIs(absl::StatusCode::kResourceExhausted, Reason("DISK_FULL")));
+  CVT_ASSERT_OK_AND_ASSIGN(const DatasetBuild build, Resume());
+  EXPECT_EQ(build.version.digest(), digest);
+  EXPECT_EQ(Shards().size(), 2u) << "what was half written is gone";
 }
 
 TEST_F(BuildDatasetTest, CountsFilesThatCannotBeRead) {
@@ -271,8 +306,7 @@ TEST_F(BuildDatasetTest, CountsFilesThatCannotBeRead) {
                !absl::StartsWith(operation, "Stat");
       },
       FaultyFileSystem::Fault::kDeviceError);
-  CVT_ASSERT_OK_AND_ASSIGN(const DatasetBuild build,
-                           BuildDataset(faulty, clock_, "/d", options_, "/out"));
+  CVT_ASSERT_OK_AND_ASSIGN(const DatasetBuild build, BuildOn(faulty));
   EXPECT_THAT(build.version.skipped(), ElementsAre(Pair("unreadable", 1)));
 }
 
@@ -282,10 +316,235 @@ TEST_F(BuildDatasetTest, StopsOnRequest) {
   const auto stop_soon = [&](const DatasetProgress& progress) {
     if (progress.done == 1) stop.request_stop();
   };
-  EXPECT_THAT(BuildDataset(files_, clock_, "/d", options_, "/out", stop_soon, stop.get_token()),
+  EXPECT_THAT(BuildOn(files_, stop_soon, stop.get_token()),
               StatusIs(absl::StatusCode::kCancelled, Reason("STOPPING")));
-  EXPECT_THAT(*files_.ListDir("/out"), IsEmpty());
 }
+
+// --- Going on
+// -------------------------------------------------------------------------------------
+
+class ResumeTest : public BuildDatasetTest {
+ protected:
+  ResumeTest() {
+    for (int i = 0; i < 60; ++i) {
+      Put(absl::StrCat("/d/", i < 45 ? "train" : "test", "/a/", i, ".jpg"),
+          MakeJpeg(MakePicture(300, 300, static_cast<uint64_t>(i)), {.quality = 98}));
+    }
+    // Some are no good, so that what the log says of them counts.
+    for (const int i : {3, 20, 40}) Put(absl::StrCat("/d/train/a/", i, ".jpg"), "no picture");
+    options_.source_side = 300;
+    options_.shard_bytes = int64_t{1} << 20;
+    options_.bad_share_max = 0.2;
+  }
+
+  // Ends a build once `done` samples are read.
+  void Break(int64_t done) {
+    StopSource stop;
+    const auto stop_there = [&](const DatasetProgress& progress) {
+      clock_.Advance(absl::Seconds(1));
+      if (progress.done == done) stop.request_stop();
+    };
+    ASSERT_THAT(BuildOn(files_, stop_there, stop.get_token()),
+                StatusIs(absl::StatusCode::kCancelled));
+  }
+};
+
+TEST_F(ResumeTest, MakesTheSameShardsWhereverItWasBrokenOff) {
+  CVT_ASSERT_OK_AND_ASSIGN(const DatasetBuild whole, Build());
+  const std::vector<std::string> bytes = ShardBytes(whole);
+  ASSERT_GE(bytes.size(), 4u);
+  int64_t resumed = 0;
+  for (const int64_t done : {1, 14, 20, 33, 59}) {
+    CVT_ASSERT_OK(files_.RemoveAll("/out"));
+    Break(done);
+    CVT_ASSERT_OK_AND_ASSIGN(const DatasetBuild build, Resume());
+    EXPECT_THAT(build.version, EqualsProto(whole.version)) << done;
+    EXPECT_EQ(ShardBytes(build), bytes) << done;
+    EXPECT_EQ(build.skipped.size(), whole.skipped.size());
+    EXPECT_GE(build.resumed, resumed);
+    resumed = build.resumed;
+  }
+  EXPECT_GT(resumed, 30);
+}
+
+TEST_F(ResumeTest, GoesOnAgainAndAgain) {
+  CVT_ASSERT_OK_AND_ASSIGN(const DatasetBuild whole, Build());
+  const std::vector<std::string> bytes = ShardBytes(whole);
+  CVT_ASSERT_OK(files_.RemoveAll("/out"));
+  for (const int64_t done : {20, 40, 58}) Break(done);
+  CVT_ASSERT_OK_AND_ASSIGN(const DatasetBuild build, Resume());
+  EXPECT_EQ(ShardBytes(build), bytes);
+  // And once all is there, nothing is read.
+  FaultyFileSystem faulty(files_);
+  faulty.FailMatching(
+      [](absl::string_view operation) {
+        return absl::StrContains(operation, ".jpg") && !absl::StartsWith(operation, "Stat");
+      },
+      FaultyFileSystem::Fault::kDeviceError);
+  CVT_ASSERT_OK_AND_ASSIGN(const DatasetBuild again, BuildOn(faulty));
+  EXPECT_THAT(again.version, EqualsProto(whole.version));
+}
+
+TEST_F(ResumeTest, MakesDamagedShardsAgain) {
+  CVT_ASSERT_OK_AND_ASSIGN(const DatasetBuild whole, Build());
+  const std::vector<std::string> bytes = ShardBytes(whole);
+  std::string damaged = bytes[2];
+  damaged[damaged.size() / 2] ^= 1;
+  Put(whole.shard_paths[2], damaged);
+  CVT_ASSERT_OK_AND_ASSIGN(const DatasetBuild build, Resume());
+  EXPECT_EQ(ShardBytes(build), bytes);
+  CVT_ASSERT_OK(files_.Remove(whole.shard_paths[0]));
+  CVT_ASSERT_OK_AND_ASSIGN(const DatasetBuild once_more, Resume());
+  EXPECT_EQ(once_more.resumed, 0);
+  EXPECT_EQ(ShardBytes(once_more), bytes);
+}
+
+TEST_F(ResumeTest, StartsAgainIfTheSourceOrTheOptionsChanged) {
+  Break(40);
+  Put("/d/train/a/7.jpg", MakeJpeg(MakePicture(310, 300, 99)));
+  EXPECT_EQ(Resume()->resumed, 0);
+  options_.jpeg_quality = 80;
+  EXPECT_EQ(Resume()->resumed, 0);
+  EXPECT_GT(Resume()->resumed, 0);
+}
+
+TEST_F(ResumeTest, MayTolerateMoreTheSecondTime) {
+  options_.bad_share_max = 0;
+  CVT_ASSERT_OK(files_.RemoveAll("/out"));
+  EXPECT_THAT(Resume(), StatusIs(kInvalid, Reason("DATA_BAD")));
+  options_.bad_share_max = 0.1;
+  CVT_EXPECT_OK(Resume());
+}
+
+// --- What is no plain picture
+// ---------------------------------------------------------------------
+
+TEST_F(BuildDatasetTest, PutsSoundsIntoShardsAsTheyAre) {
+  format_ = "audio_folder";
+  for (int i = 0; i < 8; ++i) {
+    Put(absl::StrCat("/d/train/", i % 2, "/", i, ".wav"), testing::MakeWav(100 + i));
+    Put(absl::StrCat("/d/test/", i % 2, "/", i, ".wav"), testing::MakeWav(200 + i));
+  }
+  Put("/d/train/0/silent.wav", testing::MakeWav(0));
+  options_.bad_share_max = 0.1;
+  CVT_ASSERT_OK_AND_ASSIGN(const DatasetBuild build, Build());
+  const v1::DatasetVersion& version = build.version;
+  EXPECT_EQ(version.media(), v1::DatasetVersion::MEDIA_AUDIO);
+  EXPECT_THAT(version.rungs(), IsEmpty());
+  EXPECT_THAT(version.short_sides(), IsEmpty());
+  EXPECT_THAT(version.skipped(), ElementsAre(Pair("no_samples", 1)));
+  const std::string bytes = *ReadFile(files_, build.shard_paths[1]);
+  CVT_ASSERT_OK_AND_ASSIGN(auto reader, ShardReader::Open(bytes, "s"));
+  EXPECT_EQ(reader->info().media, formats::ShardMedia::kSounds);
+  std::string scratch;
+  for (int64_t i = 0; i < reader->info().records; ++i) {
+    EXPECT_EQ(*reader->Read(i, 0, &scratch),
+              *ReadFile(files_, absl::StrCat("/d/train/", reader->key(i))));
+  }
+}
+
+TEST_F(BuildDatasetTest, KeepsRawPixelsWithoutLoss) {
+  format_ = "idx";
+  std::string pixels;
+  for (int i = 0; i < 3 * 12 * 12; ++i) pixels.push_back(static_cast<char>(i * 7));
+  Put("/d/train-images-idx3-ubyte", testing::MakeIdx({3, 12, 12}, pixels));
+  Put("/d/train-labels-idx1-ubyte", testing::MakeIdx({3}, std::string("\0\1\1", 3)));
+  CVT_ASSERT_OK_AND_ASSIGN(const DatasetBuild build, Build());
+  const std::string bytes = *ReadFile(files_, build.shard_paths[0]);
+  CVT_ASSERT_OK_AND_ASSIGN(auto reader, ShardReader::Open(bytes, "s"));
+  EXPECT_EQ(reader->info().version, 1u);
+  EXPECT_EQ(reader->record(0).source_format, formats::SourceFormat::kPng);
+  std::string scratch;
+  for (int64_t i = 0; i < 3; ++i) {
+    formats::Image image;
+    CVT_ASSERT_OK(formats::DecodePng(*reader->Read(i, 2, &scratch), {}, &image));
+    const size_t at = static_cast<size_t>(reader->key(i).back() - '0') * 144;
+    for (size_t p = 0; p < 144; ++p) {
+      ASSERT_EQ(image.pixels[3 * p], static_cast<uint8_t>(pixels[at + p]));
+    }
+  }
+}
+
+class DetectionBuildTest : public BuildDatasetTest {
+ protected:
+  DetectionBuildTest() {
+    format_ = "voc";
+    reader_options_.train_fraction = 1;
+    for (int i = 0; i < 6; ++i) {
+      Put(absl::StrCat("/d/JPEGImages/", i, ".jpg"),
+          MakeJpeg(MakePicture(400, 200, static_cast<uint64_t>(i))));
+      Put(absl::StrCat("/d/Annotations/", i, ".xml"),
+          testing::MakeVoc(400, 200,
+                           {testing::VocObject("dog", 1, 1, 200, 100),
+                            testing::VocObject("cat", 301, 101, 420, 200),
+                            testing::VocObject("cat", 500, 1, 600, 2)}));
+    }
+  }
+};
+
+TEST_F(DetectionBuildTest, ShrinksBoxesWithThePictures) {
+  CVT_ASSERT_OK_AND_ASSIGN(const DatasetBuild build, Build());
+  EXPECT_EQ(build.version.boxes(), 12);
+  EXPECT_EQ(build.version.masks(), 0);
+  EXPECT_THAT(build.fixes, ElementsAre(Pair("boxes_cut", 6), Pair("boxes_dropped", 6)));
+  EXPECT_THAT(build.version.classes(), ElementsAre("cat", "dog"));
+  const std::string bytes = *ReadFile(files_, build.shard_paths[0]);
+  CVT_ASSERT_OK_AND_ASSIGN(auto reader, ShardReader::Open(bytes, "s"));
+  EXPECT_EQ(reader->info().version, 2u);
+  for (int64_t i = 0; i < 6; ++i) {
+    EXPECT_EQ(reader->record(i).label, 1u);  // of the largest box
+    EXPECT_EQ(reader->record(i).source, (formats::PictureSize{200, 100}));
+    EXPECT_THAT(reader->annotation(i), EqualsProto(R"pb(
+                  boxes { right: 100 bottom: 50 label: 1 }
+                  boxes { left: 150 top: 50 right: 200 bottom: 100 })pb"));
+  }
+}
+
+TEST_F(DetectionBuildTest, HasTheDigestThatItsShardsSay) {
+  CVT_ASSERT_OK_AND_ASSIGN(const DatasetBuild build, Build());
+  formats::DatasetDigest digest;
+  const std::string bytes = *ReadFile(files_, build.shard_paths[0]);
+  CVT_ASSERT_OK_AND_ASSIGN(auto reader, ShardReader::Open(bytes, "s"));
+  for (int64_t i = 0; i < reader->info().records; ++i) {
+    digest.Add("train", reader->key(i), reader->record(i).label, reader->source_digest(i),
+               reader->annotation_bytes(i));
+  }
+  formats::LadderOptions ladder{{32, 64}, 100, 90, false};
+  ladder.annotated = true;
+  EXPECT_EQ(digest.Finish({"cat", "dog"}, ladder), build.version.digest());
+}
+
+TEST_F(DetectionBuildTest, CountsBoxesOfShardsThatWereThere) {
+  CVT_ASSERT_OK_AND_ASSIGN(const DatasetBuild build, Build());
+  CVT_ASSERT_OK_AND_ASSIGN(const DatasetBuild again, Resume());
+  EXPECT_EQ(again.resumed, 6);
+  EXPECT_THAT(again.version, EqualsProto(build.version));
+  EXPECT_EQ(again.fixes, build.fixes);
+}
+
+TEST_F(DetectionBuildTest, SkipsAnnotationsOfOtherPictures) {
+  Put("/d/Annotations/2.xml", testing::MakeVoc(300, 200, {testing::VocObject("dog", 1, 1, 9, 9)}));
+  options_.bad_share_max = 0.2;
+  CVT_ASSERT_OK_AND_ASSIGN(const DatasetBuild build, Build());
+  EXPECT_THAT(build.version.skipped(), ElementsAre(Pair("bad_annotation", 1)));
+}
+
+TEST_F(BuildDatasetTest, CountsShortSides) {
+  Put("/d/train/a/1.jpg", MakeJpeg(MakePicture(300, 40)));
+  Put("/d/train/a/2.jpg", MakeJpeg(MakePicture(200, 300)));
+  Put("/d/train/a/3.png", MakePng(MakePicture(250, 240)));
+  Put("/d/train/a/4.jpg", MakeJpeg(MakePicture(130, 63)));
+  CVT_ASSERT_OK_AND_ASSIGN(const DatasetBuild build, Build());
+  std::vector<std::string> sides;
+  for (const v1::SideCount& entry : build.version.short_sides()) {
+    sides.push_back(absl::StrCat(entry.side(), ":", entry.images()));
+  }
+  // As they were read, though what is stored has at most 100.
+  EXPECT_THAT(sides, ElementsAre("32:1", "48:1", "64:0", "96:0", "128:0", "192:2", "256:0"));
+}
+
+// --- The rest
+// -------------------------------------------------------------------------------------
 
 TEST_F(BuildDatasetTest, TellsItsProgressAtAnEvenPace) {
   PutPictures();
@@ -294,18 +553,19 @@ TEST_F(BuildDatasetTest, TellsItsProgressAtAnEvenPace) {
     told.push_back(progress);
     clock_.Advance(absl::Seconds(1));
   };
-  CVT_ASSERT_OK(BuildDataset(files_, clock_, "/d", options_, "/out", tell));
+  CVT_ASSERT_OK(BuildOn(files_, tell));
   ASSERT_EQ(told.size(), 39u);  // the clock runs only here: each time is due
   EXPECT_EQ(told[0].total, 38);
   EXPECT_EQ(told[0].remaining, absl::InfiniteDuration());
   EXPECT_EQ(told[19].done, 20);
-  EXPECT_NEAR(told[19].images_per_second, 20.0 / 19, 1e-9);
+  EXPECT_NEAR(told[19].samples_per_second, 20.0 / 19, 1e-9);
   EXPECT_NEAR(absl::ToDoubleSeconds(told[19].remaining), 18 * 19 / 20.0, 1e-6);
   EXPECT_EQ(told.back().done, 38);
 
   told.clear();
   const auto just_tell = [&](const DatasetProgress& progress) { told.push_back(progress); };
-  CVT_ASSERT_OK(BuildDataset(files_, clock_, "/d", options_, "/out", just_tell));
+  CVT_ASSERT_OK(files_.RemoveAll("/out"));
+  CVT_ASSERT_OK(BuildOn(files_, just_tell));
   EXPECT_EQ(told.size(), 2u);  // the first and the last
 }
 
@@ -317,11 +577,10 @@ TEST(DatasetOptionsTest, AreCheckedAllAtOnce) {
   options.jpeg_quality = 0;
   options.shard_bytes = 1;
   options.bad_share_max = 2;
-  options.train_fraction = 0;
   options.threads = 0;
   const absl::Status status = Validate(options);
   EXPECT_THAT(status, StatusIs(kInvalid, Reason("FIELD_INVALID")));
-  EXPECT_EQ(FieldViolationsOf(status).size(), 7u);
+  EXPECT_EQ(FieldViolationsOf(status).size(), 6u);
 }
 
 }  // namespace

@@ -37,7 +37,8 @@ class FakeCli {
             .read_input = [this](size_t size_bytes_max) -> absl::StatusOr<std::string> {
               return input.substr(0, size_bytes_max);
             },
-            .program = "/bin/cvctl"};
+            .program = "/bin/cvctl",
+            .check_private_folder = {}};
   }
 
   // Ctrl-C.

@@ -46,6 +46,35 @@ TEST(DescribeTest, EscapesControlCharacters) {
               AllOf(Not(HasSubstr("\x1b")), Not(HasSubstr("\x07"))));
 }
 
+TEST(DescribeTest, ShowsBoxesRungsAndSizesOfADataset) {
+  v1::DatasetVersion version;
+  version.set_name("datasets/cells/versions/2");
+  version.set_format("voc");
+  version.set_media(v1::DatasetVersion::MEDIA_IMAGES);
+  version.set_boxes(4888);
+  version.add_rungs(72);
+  version.add_rung_size_bytes(1024);
+  version.add_rung_size_bytes(8192);
+  v1::Split& split = *version.add_splits();
+  split.set_name("train");
+  split.set_images(4);
+  for (const auto& [side, images] : {std::pair{256, 1}, {384, 3}, {512, 0}}) {
+    version.add_short_sides()->set_side(side);
+    version.mutable_short_sides()->rbegin()->set_images(images);
+  }
+  const std::string text = DescribeText(version, Now());
+  EXPECT_THAT(text, AllOf(HasSubstr("Format:          voc\n"),
+                          HasSubstr("Media:           images\n"), HasSubstr("Samples:         4\n"),
+                          HasSubstr("Boxes:           4888\n"), Not(HasSubstr("Masks:"))));
+  EXPECT_THAT(text, AllOf(HasSubstr("  256-383px   1       " + std::string(14, '#') + "\n"),
+                          HasSubstr("  384-511px   3       " + std::string(40, '#') + "\n"),
+                          Not(HasSubstr("512px"))));
+  EXPECT_THAT(text,
+              AllOf(HasSubstr("  72px    1 KiB  256 B\n"), HasSubstr("  source  8 KiB  2 KiB\n")));
+  version.mutable_short_sides()->RemoveLast();
+  EXPECT_THAT(DescribeText(version, Now()), HasSubstr("  384px and more  3  "));
+}
+
 TEST(DescribeTest, ShowsTheTrialsOfAnExperiment) {
   EXPECT_THAT(DescribeText(Sweep(), {RunningTrial()}, "name: psnr\n", Now()),
               AllOf(HasSubstr("Best value:      88.25\n"), HasSubstr("\nTrials:\n"),

@@ -7,12 +7,14 @@
 #include <vector>
 
 #include "coordinator/state/decide_dataset.h"
+#include "tests/support/proto_matchers.h"
 #include "tests/support/status_matchers.h"
 #include "tests/unit/coordinator/engine/fake_cluster.h"
 
 namespace cvtrain::coordinator {
 namespace {
 
+using ::cvtrain::testing::EqualsProto;
 using ::cvtrain::testing::IsOk;
 using ::cvtrain::testing::Reason;
 using ::cvtrain::testing::StatusIs;
@@ -252,6 +254,12 @@ TEST_F(ViewsTest, ListsDataSetsAndTheirVersions) {
   v1::CommitDatasetVersionRequest commit;
   commit.set_dataset("trash");
   commit.mutable_version()->add_classes("glass");
+  commit.mutable_version()->set_media(v1::DatasetVersion::MEDIA_AUDIO);
+  commit.mutable_version()->set_boxes(3);
+  commit.mutable_version()->set_masks(2);
+  commit.mutable_version()->add_rung_size_bytes(10);
+  commit.mutable_version()->add_short_sides()->set_images(2);
+  commit.mutable_version()->set_format("audio_folder");
   v1::Split& split = *commit.mutable_version()->add_splits();
   split.set_name("train");
   split.set_images(2);
@@ -272,6 +280,11 @@ TEST_F(ViewsTest, ListsDataSetsAndTheirVersions) {
   CVT_ASSERT_OK_AND_ASSIGN(const auto dataset, Get(&GetDataset, "datasets/trash"));
   EXPECT_EQ(dataset.dataset().version_count(), 2);
   EXPECT_EQ(dataset.dataset().newest().name(), "datasets/trash/versions/2");
+  v1::DatasetVersion in_full = commit.version();
+  in_full.clear_shards();
+  in_full.set_name("datasets/trash/versions/2");
+  *in_full.mutable_create_time() = dataset.dataset().newest().create_time();
+  EXPECT_THAT(dataset.dataset().newest(), EqualsProto(in_full)) << "all but the shards";
   CVT_ASSERT_OK_AND_ASSIGN(const auto version,
                            Get(&GetDatasetVersion, "datasets/trash/versions/0"));
   EXPECT_EQ(version.version().name(), "datasets/trash/versions/2");

@@ -11,6 +11,7 @@
 #include "common/little_endian.h"
 #include "common/memory_file_system.h"
 #include "common/random.h"
+#include "formats/shard/annotation_rules.h"
 #include "formats/shard/shard_reader.h"
 #include "tests/support/seed.h"
 #include "tests/support/status_matchers.h"
@@ -19,10 +20,12 @@
 namespace cvtrain::formats {
 namespace {
 
+using ::cvtrain::formats::testing::AnnotatedOptions;
 using ::cvtrain::formats::testing::MakeShard;
 using ::cvtrain::formats::testing::PictureFixture;
 using ::cvtrain::formats::testing::SealSmallShard;
 using ::cvtrain::formats::testing::ShardFixture;
+using ::cvtrain::formats::testing::SmallOptions;
 using ::cvtrain::testing::Message;
 using ::cvtrain::testing::Reason;
 using ::cvtrain::testing::StatusIs;
@@ -40,7 +43,9 @@ absl::Status UseAll(absl::string_view bytes, const std::vector<PictureFixture>& 
   std::string scratch;
   for (int64_t i = 0; i < (*reader)->info().records; ++i) {
     const PictureFixture& picture = pictures[static_cast<size_t>(i)];
-    if ((*reader)->key(i) != picture.key || (*reader)->record(i).label != picture.label) {
+    if ((*reader)->key(i) != picture.key || (*reader)->record(i).label != picture.label ||
+        (*reader)->annotation_bytes(i) !=
+            (picture.annotation.has_value() ? picture.annotation->SerializeAsString() : "")) {
       *wrong = true;
     }
     for (int rung = 0; rung <= static_cast<int>(picture.rungs.size()); ++rung) {
@@ -57,8 +62,7 @@ absl::Status UseAll(absl::string_view bytes, const std::vector<PictureFixture>& 
   return first;
 }
 
-TEST(ShardDamageTest, FindsEveryFlippedBit) {
-  ShardFixture shard = MakeShard(2, 40);
+void FindEveryFlippedBit(ShardFixture shard) {
   std::string& bytes = shard.bytes;
   for (size_t bit = 0; bit < bytes.size() * 8; ++bit) {
     // Padding is long and all alike: every bit of what carries something, one in 64 of the rest.
@@ -70,6 +74,12 @@ TEST(ShardDamageTest, FindsEveryFlippedBit) {
     ASSERT_FALSE(wrong) << "bit " << bit % 8 << " of byte " << bit / 8;
     bytes[bit / 8] = static_cast<char>(bytes[bit / 8] ^ 1 << bit % 8);
   }
+}
+
+TEST(ShardDamageTest, FindsEveryFlippedBit) { FindEveryFlippedBit(MakeShard(2, 40)); }
+
+TEST(ShardDamageTest, FindsEveryFlippedBitOfVersion2) {
+  FindEveryFlippedBit(MakeShard(2, 40, AnnotatedOptions()));
 }
 
 TEST(ShardDamageTest, FindsFlippedBitsOfALargeOne) {
@@ -128,6 +138,15 @@ TEST(ShardDamageTest, FindsATruncationAtEachLength) {
   EXPECT_THAT(ShardReader::Open(shard.bytes + '\0', "s"), StatusIs(kDataLoss));
 }
 
+TEST(ShardDamageTest, FindsATruncationOfVersion2) {
+  const ShardFixture shard = MakeShard(2, 40, AnnotatedOptions());
+  for (size_t length = 0; length < shard.bytes.size(); length += 61) {
+    ASSERT_THAT(ShardReader::Open(absl::string_view(shard.bytes).substr(0, length), "s"),
+                StatusIs(kDataLoss, Reason("SHARD_BAD")))
+        << length;
+  }
+}
+
 TEST(ShardDamageTest, FindsATruncatedFile) {
   const ShardFixture shard = MakeShard(2, 40);
   InMemoryFileSystem files;
@@ -169,7 +188,8 @@ TEST(ShardDamageTest, RefusesFilesThatLie) {
   const uint64_t huge = uint64_t{1} << 62;
   const Lie lies[] = {
       {"magic", "not a shard", Put<uint64_t>(0, 1)},
-      {"newer version", "version 2", Put<uint32_t>(8, 2)},
+      {"newer version", "version 3", Put<uint32_t>(8, 3)},
+      {"another version", "unknown media 0", Put<uint32_t>(8, 2)},
       {"page size", "page size", Put<uint32_t>(12, 512)},
       {"file length", "must have", Put<uint64_t>(32, 1)},
       {"no records", "number of records", Put<uint64_t>(40, 0)},
@@ -227,6 +247,102 @@ TEST(ShardDamageTest, RefusesFilesThatLie) {
     EXPECT_THAT(ShardReader::Open(bytes, "s"),
                 StatusIs(kDataLoss, Reason("SHARD_BAD"), Message(HasSubstr(lie.found))));
   }
+}
+
+// Version 2 has records that are 8 bytes longer, and a page of annotations behind the digests.
+constexpr size_t kAnnotatedRecord = kRecord + 8;
+constexpr size_t kAnnotations = 4 * 4096;
+constexpr size_t kAnnotatedIndexEnd = 5 * 4096;
+
+TEST(ShardDamageTest, SealingChangesNothingOfAGoodShardOfVersion2) {
+  const ShardFixture shard = MakeShard(3, 40, AnnotatedOptions());
+  std::string sealed = shard.bytes;
+  SealSmallShard(&sealed, kAnnotatedIndexEnd);
+  EXPECT_EQ(sealed, shard.bytes);
+}
+
+TEST(ShardDamageTest, RefusesFilesOfVersion2ThatLie) {
+  const ShardFixture shard = MakeShard(3, 40, AnnotatedOptions());
+  const size_t r0 = kTable + kRecord;  // where its annotation is
+  const size_t r1 = r0 + kAnnotatedRecord;
+  const auto first = static_cast<uint32_t>(shard.pictures[0].annotation->ByteSizeLong());
+  const Lie lies[] = {
+      {"media", "unknown media 4", Put<uint32_t>(264, 4)},
+      {"sounds with rungs", "annotations", Put<uint32_t>(264, 2)},
+      {"reserved bytes before", "reserved", Put<uint32_t>(268, 1)},
+      {"reserved bytes behind", "reserved", Put<uint8_t>(280, 1)},
+      {"negative annotations", "length of the annotations", Put<int64_t>(272, -1)},
+      {"huge annotations", "length of the annotations", Put<uint64_t>(272, uint64_t{1} << 62)},
+      {"fewer annotations", "does not follow", Put<uint64_t>(272, 3)},
+      {"more annotations", "other annotations", Put<uint64_t>(272, 4'000)},
+      {"annotation elsewhere", "does not follow", Put<uint32_t>(r1, 0)},
+      {"annotation outside", "does not follow", Put<uint32_t>(r1, 0xffffffff)},
+      {"length outside", "does not follow", Put<uint32_t>(r0 + 4, 0xffffffff)},
+      {"a shorter annotation", "no message", Put<uint32_t>(r0 + 4, first - 1)},
+      {"no message", "no message", Put<uint8_t>(kAnnotations, 0xff)},
+      {"another message", "must have an area",
+       [](char* b) {
+         for (size_t i = 0; i < 64; ++i) {
+           // The first number of the first box is `right` (tag 0x1d), as the others are 0: NaN.
+           if (b[kAnnotations + i] == 0x1d) {
+             StoreLittleEndian<uint32_t>(0x7fc00000, b + kAnnotations + i + 1);
+             return;
+           }
+         }
+       }},
+  };
+  for (const Lie& lie : lies) {
+    SCOPED_TRACE(lie.what);
+    std::string bytes = shard.bytes;
+    lie.tell(bytes.data());
+    ASSERT_NE(bytes, shard.bytes) << "this lie is the truth";
+    SealSmallShard(&bytes, kAnnotatedIndexEnd);
+    EXPECT_THAT(ShardReader::Open(bytes, "s"),
+                StatusIs(kDataLoss, Reason("SHARD_BAD"), Message(HasSubstr(lie.found))));
+  }
+}
+
+TEST(ShardDamageTest, RefusesSoundsThatArePictures) {
+  ShardWriterOptions options = SmallOptions();
+  options.rungs = {};
+  options.media = ShardMedia::kSounds;
+  const ShardFixture shard = MakeShard(3, 40, options);
+  const Lie lies[] = {
+      {"a rung", "only pictures have rungs", Put<uint32_t>(60, 1)},
+      {"annotations", "length of the annotations", Put<uint64_t>(272, 1)},
+      {"a size", "only pictures have a size", Put<uint16_t>(kTable + 4, 8)},
+      {"an orientation", "only pictures", Put<uint8_t>(kTable + 15, 2)},
+      {"a format", "only pictures", Put<uint8_t>(kTable + 14, 1)},
+  };
+  for (const Lie& lie : lies) {
+    SCOPED_TRACE(lie.what);
+    std::string bytes = shard.bytes;
+    lie.tell(bytes.data());
+    SealSmallShard(&bytes);
+    EXPECT_THAT(ShardReader::Open(bytes, "s"),
+                StatusIs(kDataLoss, Reason("SHARD_BAD"), Message(HasSubstr(lie.found))));
+  }
+}
+
+TEST(ShardDamageTest, SurvivesRandomLiesOfVersion2) {
+  KeyedStream random("shard-damage-test/v1", {cvtrain::testing::TestSeed(), 2});
+  const ShardFixture shard = MakeShard(3, 40, AnnotatedOptions());
+  int opened = 0;
+  for (int i = 0; i < 5'000; ++i) {
+    std::string bytes = shard.bytes;
+    const size_t at = random.Bernoulli(0.7) ? kAnnotations + random.UniformInt(400)
+                                            : kTable + random.UniformInt(3 * kAnnotatedRecord);
+    bytes[at] = static_cast<char>(random.NextU32());
+    SealSmallShard(&bytes, kAnnotatedIndexEnd);
+    const auto reader = ShardReader::Open(bytes, "s");
+    if (!reader.ok()) continue;
+    ++opened;
+    for (int64_t r = 0; r < (*reader)->info().records; ++r) {
+      const storage::v1::Annotation annotation = (*reader)->annotation(r);
+      EXPECT_EQ(ProblemOf(annotation, (*reader)->record(r).source, (*reader)->info().classes), "");
+    }
+  }
+  EXPECT_GT(opened, 0);
 }
 
 TEST(ShardDamageTest, SurvivesRandomLies) {

@@ -29,6 +29,7 @@ ShardPicture PictureFixture::View() const {
   view.source_digest = digest;
   for (const std::string& rung : rungs) view.rungs.push_back(rung);
   view.source = source;
+  if (annotation.has_value()) view.annotation = &*annotation;
   return view;
 }
 
@@ -56,12 +57,59 @@ ShardWriterOptions SmallOptions() {
   return options;
 }
 
+ShardWriterOptions AnnotatedOptions() {
+  ShardWriterOptions options = SmallOptions();
+  options.annotated = true;
+  return options;
+}
+
+storage::v1::Annotation MakeAnnotation(PictureSize size, uint32_t label) {
+  const auto width = static_cast<float>(size.width);
+  const auto height = static_cast<float>(size.height);
+  storage::v1::Annotation annotation;
+  storage::v1::Box& whole = *annotation.add_boxes();
+  whole.set_right(width);
+  whole.set_bottom(height);
+  whole.set_label(label);
+  storage::v1::Polygon& triangle = *whole.mutable_mask()->add_polygons();
+  for (const float number : {0.0f, 0.0f, width, 0.0f, width / 2, height}) {
+    triangle.add_points(number);
+  }
+  storage::v1::Box& crowd = *annotation.add_boxes();
+  crowd.set_left(1.5f);
+  crowd.set_top(2.25f);
+  crowd.set_right(10);
+  crowd.set_bottom(20.5f);
+  crowd.set_crowd(true);
+  storage::v1::RunLengths& runs = *crowd.mutable_mask()->mutable_run_lengths();
+  runs.set_width(static_cast<uint32_t>(size.width));
+  runs.set_height(static_cast<uint32_t>(size.height));
+  const auto pixels = static_cast<uint32_t>(size.width * size.height);
+  for (const uint32_t length : {uint32_t{7}, uint32_t{11}, pixels - 18}) runs.add_lengths(length);
+  storage::v1::Box& difficult = *annotation.add_boxes();
+  difficult.set_left(3);
+  difficult.set_top(4);
+  difficult.set_right(5);
+  difficult.set_bottom(6);
+  difficult.set_difficult(true);
+  return annotation;
+}
+
 ShardFixture MakeShard(int pictures, size_t source_bytes, const ShardWriterOptions& options) {
   ShardFixture fixture;
   ShardWriter writer(options);
   for (int i = 0; i < pictures; ++i) {
     fixture.pictures.push_back(MakePictureFixture(i, options.rungs, source_bytes));
-    CVT_CHECK_OK(writer.Add(fixture.pictures.back().View()));
+    PictureFixture& picture = fixture.pictures.back();
+    if (options.annotated && i % 2 == 0) {
+      picture.annotation = MakeAnnotation(picture.size, picture.label);
+    }
+    ShardPicture view = picture.View();
+    if (options.media != ShardMedia::kPictures) {
+      picture.size = view.size = {};
+      view.source_format = SourceFormat::kOther;
+    }
+    CVT_CHECK_OK(writer.Add(view));
   }
   InMemoryFileSystem files;
   auto file = files.NewWritableFile("/shard", {});
@@ -74,9 +122,8 @@ ShardFixture MakeShard(int pictures, size_t source_bytes, const ShardWriterOptio
   return fixture;
 }
 
-void SealSmallShard(std::string* bytes) {
-  constexpr size_t kIndexEnd = 4 * 4096;
-  const Sha256Digest digest = Sha256Of(absl::string_view(*bytes).substr(4096, kIndexEnd - 4096));
+void SealSmallShard(std::string* bytes, size_t index_end) {
+  const Sha256Digest digest = Sha256Of(absl::string_view(*bytes).substr(4096, index_end - 4096));
   std::copy(digest.begin(), digest.end(), bytes->begin() + 168);
   std::copy(digest.begin(), digest.begin() + 16, bytes->begin() + 16);
   (*bytes)[22] = static_cast<char>(((*bytes)[22] & 0x0f) | 0x80);

@@ -2,6 +2,7 @@
 #define CVTRAIN_TESTS_UNIT_FORMATS_SHARD_SHARD_FIXTURES_H_
 
 #include <cstdint>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -17,7 +18,9 @@ struct PictureFixture {
   std::string digest;
   std::vector<std::string> rungs;
   std::string source;
+  std::optional<storage::v1::Annotation> annotation = std::nullopt;
 
+  // Valid as long as this.
   ShardPicture View() const;
 };
 
@@ -26,18 +29,26 @@ struct PictureFixture {
 PictureFixture MakePictureFixture(int index, const std::vector<int>& rungs, size_t bytes);
 
 ShardWriterOptions SmallOptions();
+// Of version 2.
+ShardWriterOptions AnnotatedOptions();
+
+// Boxes of a picture of `size`: one with polygons, one with runs that is a crowd, one that is
+// difficult. A function of its arguments.
+storage::v1::Annotation MakeAnnotation(PictureSize size, uint32_t label);
 
 struct ShardFixture {
   std::string bytes;
   ShardSummary summary;
   std::vector<PictureFixture> pictures;
 };
+// With annotations, every picture but those of odd numbers has one. What is no picture has no size
+// and no rungs.
 ShardFixture MakeShard(int pictures, size_t source_bytes,
                        const ShardWriterOptions& options = SmallOptions());
 
 // Puts all digests of a shard that MakeShard(3, ...) made, and somebody changed, right again: of
-// one whose index ends at 16,384 and that is one block long.
-void SealSmallShard(std::string* bytes);
+// one that is one block long, whose index ends at `index_end`: 16,384, or 20,480 with annotations.
+void SealSmallShard(std::string* bytes, size_t index_end = 4 * 4096);
 
 }  // namespace cvtrain::formats::testing
 

@@ -1,0 +1,94 @@
+#include "client/dataset/make_sample.h"
+
+#include <algorithm>
+#include <utility>
+
+#include "client/dataset/sound_check.h"
+#include "common/errors.h"
+#include "formats/image/png.h"
+
+namespace cvtrain::client {
+
+using formats::PictureSize;
+
+namespace {
+
+void Skip(absl::Status status, std::string cause, MadeSample* made) {
+  made->status = std::move(status);
+  made->cause = std::move(cause);
+}
+
+// Size and orientation of the file, where its header can be read here; else those of the ladder,
+// which are right unless it was shrunk or turned.
+PictureChange ChangeOf(const std::string& file, const Ladder& ladder, formats::JpegDecoder& jpeg) {
+  PictureChange change{.file = ladder.size, .orientation = 1, .stored = ladder.size};
+  absl::StatusOr<formats::ImageInfo> info = formats::ImageInfo();
+  switch (formats::SniffImageKind(file)) {
+    case formats::ImageKind::kJpeg:
+      info = jpeg.ReadInfo(file);
+      break;
+    case formats::ImageKind::kPng:
+      info = formats::ReadPngInfo(file);
+      break;
+    default:
+      return change;
+  }
+  if (!info.ok()) return change;
+  change.file = {info->width, info->height};
+  change.orientation = info->orientation;
+  return change;
+}
+
+}  // namespace
+
+SampleMaker::SampleMaker(const DatasetReader& reader, const formats::LadderOptions& options,
+                         uint32_t classes)
+    : reader_(reader), options_(options), classes_(classes), ladders_(options) {}
+
+MadeSample SampleMaker::Make(const SourceSample& sample) {
+  MadeSample made;
+  absl::StatusOr<SourceBytes> source = reader_.Read(sample);
+  if (!source.ok()) {
+    Skip(source.status(), SkipCause("?", source.status()), &made);
+    if (absl::IsInvalidArgument(made.status)) made.cause = "damaged";
+    return made;
+  }
+  made.digest = source->digest;
+  switch (options_.media) {
+    case formats::ShardMedia::kPictures:
+      MakePicture(sample, source->bytes, &made);
+      return made;
+    case formats::ShardMedia::kSounds: {
+      SoundProblem problem = CheckSound(source->bytes);
+      if (!problem.cause.empty()) {
+        Skip(InvalidArgument(Reason::kDataBad, problem.detail), problem.cause, &made);
+      }
+      break;
+    }
+    case formats::ShardMedia::kFiles:
+      if (source->bytes.empty()) {
+        Skip(InvalidArgument(Reason::kDataBad, "the file is empty"), "empty", &made);
+      }
+      break;
+  }
+  made.ladder.source_format = formats::SourceFormat::kOther;
+  made.ladder.source = std::move(source->bytes);
+  return made;
+}
+
+void SampleMaker::MakePicture(const SourceSample& sample, const std::string& file,
+                              MadeSample* made) {
+  absl::StatusOr<Ladder> ladder = ladders_.Make(file);
+  if (!ladder.ok()) return Skip(ladder.status(), SkipCause(file, ladder.status()), made);
+  made->ladder = *std::move(ladder);
+  PictureChange change = ChangeOf(file, made->ladder, jpeg_);
+  made->short_side = std::min(change.file.width, change.file.height);
+  if (sample.annotation == nullptr) return;
+  // An original is stored as it came, but its size, and all that is said of it, is upright.
+  absl::StatusOr<FittedAnnotation> fitted = FitAnnotation(*sample.annotation, change, classes_);
+  if (!fitted.ok()) return Skip(fitted.status(), "bad_annotation", made);
+  made->fitted = *std::move(fitted);
+  made->annotated = made->fitted.annotation.boxes_size() > 0;
+}
+
+}  // namespace cvtrain::client
