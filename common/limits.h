@@ -105,10 +105,6 @@ inline constexpr size_t kClassesPerDatasetMax = 100'000;
 inline constexpr uint64_t kImagePixelsMax = 50'000'000;
 inline constexpr int kImageSideMax = 16'384;
 inline constexpr size_t kImageFileSizeBytesMax = 64 * kMib;
-// One sound file: its bytes, samples of each channel (46 minutes at 48 kHz), and channels.
-inline constexpr size_t kAudioFileSizeBytesMax = 64 * kMib;
-inline constexpr int64_t kAudioFramesMax = int64_t{1} << 27;
-inline constexpr int kAudioChannelsMax = 8;
 // Share of bad samples above which a trial fails instead of skipping them.
 inline constexpr double kBadSampleShareMax = 0.001;
 

@@ -1,24 +1,29 @@
 #ifndef CVTRAIN_FORMATS_AUDIO_AUDIO_INFO_H_
 #define CVTRAIN_FORMATS_AUDIO_AUDIO_INFO_H_
 
+#include <cstddef>
 #include <cstdint>
 
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
 #include "absl/strings/string_view.h"
 #include "absl/time/time.h"
-#include "common/limits.h"
 
 namespace cvtrain::formats {
+
+// Of one sound file: its bytes, samples of each channel (46 minutes at 48 kHz), and channels.
+inline constexpr size_t kAudioFileSizeBytesMax = size_t{64} << 20;
+inline constexpr int64_t kAudioFramesMax = int64_t{1} << 27;
+inline constexpr int kAudioChannelsMax = 8;
 
 // What is accepted. File and header are checked before anything is decoded, and frames are counted
 // while it is, whatever the header says.
 struct AudioLimits {
   // Of the file.
-  int64_t file_bytes_max = limits::kAudioFileSizeBytesMax;
+  int64_t file_bytes_max = kAudioFileSizeBytesMax;
   // Samples of each channel.
-  int64_t frames_max = limits::kAudioFramesMax;
-  int channels_max = limits::kAudioChannelsMax;
+  int64_t frames_max = kAudioFramesMax;
+  int channels_max = kAudioChannelsMax;
 };
 
 enum class AudioKind : uint8_t { kUnknown = 0, kWav = 1, kFlac = 2, kMp3 = 3 };
