@@ -1,5 +1,6 @@
 // cvctl dataset create
 #include <algorithm>
+#include <limits>
 #include <memory>
 #include <utility>
 

@@ -5,11 +5,9 @@
 
 #include "client/dataset/sound_check.h"
 #include "common/errors.h"
-#include "formats/image/png.h"
+#include "common/status_macros.h"
 
 namespace cvtrain::client {
-
-using formats::PictureSize;
 
 namespace {
 
@@ -18,25 +16,12 @@ void Skip(absl::Status status, std::string cause, MadeSample* made) {
   made->cause = std::move(cause);
 }
 
-// Size and orientation of the file, where its header can be read here; else those of the ladder,
-// which are right unless it was shrunk or turned.
-PictureChange ChangeOf(const std::string& file, const Ladder& ladder, formats::JpegDecoder& jpeg) {
-  PictureChange change{.file = ladder.size, .orientation = 1, .stored = ladder.size};
-  absl::StatusOr<formats::ImageInfo> info = formats::ImageInfo();
-  switch (formats::SniffImageKind(file)) {
-    case formats::ImageKind::kJpeg:
-      info = jpeg.ReadInfo(file);
-      break;
-    case formats::ImageKind::kPng:
-      info = formats::ReadPngInfo(file);
-      break;
-    default:
-      return change;
-  }
-  if (!info.ok()) return change;
-  change.file = {info->width, info->height};
-  change.orientation = info->orientation;
-  return change;
+// What became of a file that a ladder was made of.
+absl::StatusOr<PictureChange> ChangeOf(const std::string& file, const Ladder& ladder,
+                                       formats::PictureDecoder& decoder) {
+  CVT_ASSIGN_OR_RETURN(const formats::ImageInfo info, decoder.ReadInfo(file));
+  return PictureChange{
+      .file = {info.width, info.height}, .orientation = info.orientation, .stored = ladder.size};
 }
 
 }  // namespace
@@ -81,11 +66,12 @@ void SampleMaker::MakePicture(const SourceSample& sample, const std::string& fil
   absl::StatusOr<Ladder> ladder = ladders_.Make(file);
   if (!ladder.ok()) return Skip(ladder.status(), SkipCause(file, ladder.status()), made);
   made->ladder = *std::move(ladder);
-  PictureChange change = ChangeOf(file, made->ladder, jpeg_);
-  made->short_side = std::min(change.file.width, change.file.height);
+  const absl::StatusOr<PictureChange> change = ChangeOf(file, made->ladder, decoder_);
+  if (!change.ok()) return Skip(change.status(), SkipCause(file, change.status()), made);
+  made->short_side = std::min(change->file.width, change->file.height);
   if (sample.annotation == nullptr) return;
   // An original is stored as it came, but its size, and all that is said of it, is upright.
-  absl::StatusOr<FittedAnnotation> fitted = FitAnnotation(*sample.annotation, change, classes_);
+  absl::StatusOr<FittedAnnotation> fitted = FitAnnotation(*sample.annotation, *change, classes_);
   if (!fitted.ok()) return Skip(fitted.status(), "bad_annotation", made);
   made->fitted = *std::move(fitted);
   made->annotated = made->fitted.annotation.boxes_size() > 0;

@@ -9,7 +9,7 @@
 #include "client/dataset/dataset_reader.h"
 #include "client/dataset/fit_annotation.h"
 #include "client/dataset/ladder.h"
-#include "formats/image/jpeg.h"
+#include "formats/image/picture_decoder.h"
 #include "formats/shard/dataset_digest.h"
 
 namespace cvtrain::client {
@@ -44,7 +44,7 @@ class SampleMaker {
   const formats::LadderOptions& options_;
   const uint32_t classes_;
   LadderMaker ladders_;
-  formats::JpegDecoder jpeg_;
+  formats::PictureDecoder decoder_;
 };
 
 }  // namespace cvtrain::client

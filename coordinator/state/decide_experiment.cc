@@ -25,6 +25,17 @@ bool IsEmpty(const storage::v1::Consequences& consequences) {
          consequences.searches().empty() && consequences.experiments().empty();
 }
 
+// A classifier of images trains on images.
+absl::Status CheckMedia(const v1::DatasetVersion& version) {
+  const char* media = nullptr;
+  if (version.media() == v1::DatasetVersion::MEDIA_AUDIO) media = "sounds";
+  if (version.media() == v1::DatasetVersion::MEDIA_BYTES) media = "files of any kind";
+  if (media == nullptr) return absl::OkStatus();
+  return FieldViolations({{"recipe.dataset.name", "must name a data set of images",
+                           absl::StrCat(version.name(), ", which is one of ", media)}},
+                         Reason::kRecipeInvalid);
+}
+
 }  // namespace
 
 std::string EtagOf(int64_t revision) { return absl::StrCat(revision); }
@@ -50,6 +61,7 @@ absl::StatusOr<v1::ExperimentSpec> ResolveSpec(const ClusterState& state,
     CVT_ASSIGN_OR_RETURN(
         const v1::DatasetVersion* version,
         state.FindDatasetVersion(DatasetVersionName(DatasetName(source.name()), source.version())));
+    CVT_RETURN_IF_ERROR(CheckMedia(*version));
     facts = FactsOf(*version);
   }
   v1::ExperimentSpec resolved = spec;

@@ -763,6 +763,28 @@ TEST_F(DecideTest, AClockThatWentBackMakesNobodyWaitForIt) {
   EXPECT_EQ(DelayOf(record, driver_.now - absl::Hours(1)), absl::ZeroDuration());
 }
 
+TEST_F(DecideTest, TrainsNoClassifierOfImagesOnSounds) {
+  const v1::ExperimentSpec spec = cvtrain::testing::ParseTextProto<v1::ExperimentSpec>(
+      "api: 'cvtrain/v1' kind: 'Experiment' name: 'sounds' recipe { task: TASK_CLASSIFICATION "
+      "dataset { name: 'trash' validation_split: 'train' } model { resnet { depth: 18 } } "
+      "epochs: 1 sampler { single_scale { height: 64 width: 64 batch_size: 8 } } "
+      "learning_rate { constant { value: 0.1 } } }");
+  auto request = DatasetRequest();
+  for (const auto media : {v1::DatasetVersion::MEDIA_AUDIO, v1::DatasetVersion::MEDIA_BYTES}) {
+    request.mutable_version()->set_media(media);
+    request.mutable_version()->set_digest(std::string(64, static_cast<char>('0' + media)));
+    ASSERT_THAT(driver_.Commit(DecideCommitDataset(driver_.state, request, driver_.now)), IsOk());
+    EXPECT_THAT(
+        driver_.Create(spec),
+        StatusIs(absl::StatusCode::kInvalidArgument, Reason("RECIPE_INVALID"),
+                 Message(HasSubstr("recipe.dataset.name: must name a data set of images"))));
+  }
+  request.mutable_version()->set_media(v1::DatasetVersion::MEDIA_IMAGES);
+  request.mutable_version()->set_digest(std::string(64, 'a'));
+  ASSERT_THAT(driver_.Commit(DecideCommitDataset(driver_.state, request, driver_.now)), IsOk());
+  EXPECT_THAT(driver_.Create(spec), IsOk());
+}
+
 // --- Sizes ---
 
 TEST_F(DecideTest, ASweepOfLargeRecipesIsMadeInPortions) {
