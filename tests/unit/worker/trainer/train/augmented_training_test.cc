@@ -103,30 +103,51 @@ v1::Start MakeStart(const PhotoDataset& photos, const cvtrain::v1::Recipe& recip
   return start;
 }
 
-// Trains with `world_size` processes, each a thread here, that decode on `decode_threads` each.
-std::vector<std::unique_ptr<Rank>> Train(const cvtrain::v1::Recipe& recipe, int world_size,
-                                         int decode_threads) {
+struct TrainOptions {
+  int world_size = 1;      // processes, each a thread here
+  int decode_threads = 1;  // of each
+  int64_t stop_after = -1;
+  // Where it goes on from; empty: from the start.
+  std::string checkpoint = {};
+};
+
+void GoOnFrom(const std::string& file, v1::Start& start) {
+  const auto view = formats::CheckpointView::Open(file, "checkpoint");
+  CVT_CHECK_OK(view.status());
+  start.mutable_resume()->set_checkpoint("checkpoints/9f3c5d1e-0b7a-4c66-8f0e-2f6f1c0d9a11");
+  start.mutable_resume()->set_step(view->manifest().step());
+  start.mutable_resume()->set_size_bytes(static_cast<int64_t>(file.size()));
+}
+
+std::vector<std::unique_ptr<Rank>> Train(const cvtrain::v1::Recipe& recipe,
+                                         const TrainOptions& options) {
   at::globalContext().setDeterministicAlgorithms(true, false);
   PhotoDataset photos({{.name = "test", .images = 4}, {.name = "train", .images = kImages}});
   const BatchSourceFactory sources = [&](const BatchSourceContext& context) {
-    return NewShardBatchSource(context, photos, {.decode_threads = decode_threads, .nice = 0});
+    return NewShardBatchSource(context, photos,
+                               {.decode_threads = options.decode_threads, .nice = 0});
   };
   v1::Start start = MakeStart(photos, recipe);
-  start.set_world_size(world_size);
+  start.set_world_size(options.world_size);
+  if (!options.checkpoint.empty()) GoOnFrom(options.checkpoint, start);
   InMemoryStore store;
   std::vector<std::unique_ptr<Rank>> ranks;
   std::vector<std::unique_ptr<Thread>> threads;
-  for (int i = 0; i < world_size; ++i) {
+  for (int i = 0; i < options.world_size; ++i) {
     ranks.push_back(std::make_unique<Rank>());
+    if (options.stop_after >= 0) {
+      ranks.back()->host.StopAfter(options.stop_after, {.mode = StopRequest::Mode::kCheckpoint,
+                                                        .cause = cvtrain::v1::CAUSE_PAUSED});
+    }
     start.set_rank(i);
-    threads.push_back(std::make_unique<Thread>("rank", [&, i, start](StopToken) {
-      Rank& rank = *ranks[static_cast<size_t>(i)];
-      rank.result = RunAttempt(start, UniqueFd(),
-                               {.host = rank.host,
-                                .checkpoints = rank.sink,
-                                .store = store,
-                                .batch_sources = sources,
-                                .clock = RealClock()});
+    threads.push_back(std::make_unique<Thread>("rank", [&, start,
+                                                        rank = ranks.back().get()](StopToken) {
+      rank->result = RunAttempt(start, start.has_resume() ? FileOf(options.checkpoint) : UniqueFd(),
+                                {.host = rank->host,
+                                 .checkpoints = rank->sink,
+                                 .store = store,
+                                 .batch_sources = sources,
+                                 .clock = RealClock()});
     }));
   }
   threads.clear();
@@ -157,22 +178,22 @@ std::map<std::string, std::string> TensorsOf(const std::string& file) {
 
 TEST(AugmentedTrainingTest, TrainsWithEverythingOnWhateverDecodesThePictures) {
   const auto recipe = ParseTextProto<cvtrain::v1::Recipe>(kRecipe);
-  const auto one = Train(recipe, 1, 1);
+  const auto one = Train(recipe, {});
   ASSERT_EQ(one[0]->result.cause, cvtrain::v1::CAUSE_FINISHED) << one[0]->result.message;
   const std::vector<double> losses = LossesOf(*one[0]);
   ASSERT_THAT(losses, SizeIs(one[0]->result.end_step));
   ASSERT_GE(losses.size(), 4u);
   for (const double loss : losses) EXPECT_TRUE(std::isfinite(loss));
 
-  const auto many = Train(recipe, 1, 3);
+  const auto many = Train(recipe, {.decode_threads = 3});
   EXPECT_EQ(LossesOf(*many[0]), losses);
   EXPECT_EQ(TensorsOf(LastFile(*many[0])), TensorsOf(LastFile(*one[0])));
 }
 
 TEST(AugmentedTrainingTest, SeesTheSameWithTwoProcesses) {
   const auto recipe = ParseTextProto<cvtrain::v1::Recipe>(kRecipe);
-  const auto alone = Train(recipe, 1, 1);
-  const auto together = Train(recipe, 2, 1);
+  const auto alone = Train(recipe, {});
+  const auto together = Train(recipe, {.world_size = 2});
   ASSERT_EQ(together[0]->result.cause, cvtrain::v1::CAUSE_FINISHED) << together[0]->result.message;
   EXPECT_EQ(together[0]->result.sample_digest, alone[0]->result.sample_digest);
   const std::vector<double> expected = LossesOf(*alone[0]);
@@ -182,15 +203,27 @@ TEST(AugmentedTrainingTest, SeesTheSameWithTwoProcesses) {
   for (size_t i = 0; i < losses.size(); ++i) EXPECT_NEAR(losses[i], expected[i], 1e-3) << i;
 }
 
+TEST(AugmentedTrainingTest, GoesOnAsIfItHadNotBeenInterrupted) {
+  const auto recipe = ParseTextProto<cvtrain::v1::Recipe>(kRecipe);
+  const auto whole = Train(recipe, {});
+  for (const int64_t stop : {int64_t{1}, whole[0]->result.end_step - 1}) {
+    const auto first = Train(recipe, {.stop_after = stop});
+    ASSERT_EQ(first[0]->result.cause, cvtrain::v1::CAUSE_PAUSED) << first[0]->result.message;
+    const auto second = Train(recipe, {.checkpoint = LastFile(*first[0])});
+    EXPECT_EQ(second[0]->result.cause, cvtrain::v1::CAUSE_FINISHED) << second[0]->result.message;
+    EXPECT_EQ(TensorsOf(LastFile(*second[0])), TensorsOf(LastFile(*whole[0]))) << stop;
+  }
+}
+
 TEST(AugmentedTrainingTest, EachAugmentationReachesTheLoss) {
   const auto recipe = ParseTextProto<cvtrain::v1::Recipe>(kRecipe);
-  const double with_all = LossesOf(*Train(recipe, 1, 1)[0]).front();
+  const double with_all = LossesOf(*Train(recipe, {})[0]).front();
   for (const char* name : {"color_jitter", "rand_augment", "random_erasing", "mixup", "cutmix"}) {
     cvtrain::v1::Recipe less = recipe;
     const auto* field = cvtrain::v1::Augmentation::descriptor()->FindFieldByName(name);
     cvtrain::v1::Augmentation& augmentation = *less.mutable_augmentation();
     augmentation.GetReflection()->ClearField(&augmentation, field);
-    const std::vector<double> losses = LossesOf(*Train(less, 1, 1)[0]);
+    const std::vector<double> losses = LossesOf(*Train(less, {})[0]);
     EXPECT_NE(losses.front(), with_all) << name;
   }
 }
