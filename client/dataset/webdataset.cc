@@ -210,7 +210,9 @@ class WebDatasetReader : public DatasetReader {
     CVT_ASSIGN_OR_RETURN(const FileInfo info, files_.Stat(archives_[archive]));
     std::string stem = BaseName(archives_[archive]);
     if (absl::EndsWith(stem, ".tar")) stem.resize(stem.size() - 4);
-    for (const auto& [name, members] : samples) {
+    for (const auto& sample : samples) {
+      const std::string& name = sample.first;
+      const Members& members = sample.second;
       const auto skip = [&](absl::string_view cause, absl::string_view detail) {
         listing->skipped.push_back({splits_[archive], absl::StrCat(stem, "/", name),
                                     std::string(cause), std::string(detail)});

@@ -136,7 +136,8 @@ def test_files_that_are_no_images_are_skipped_counted_and_bounded(cluster):
     out, _ = cluster.cvctl("dataset", "create", "mixed", "--from", str(folder))
     assert "Skipped" in out and "truncated.jpg" in out and "text.jpg" in out
 
-    _, error = cluster.cvctl("dataset", "create", "mixed", "--from", str(folder), "--max-bad", "0", code=INVALID)
+    _, error = cluster.cvctl("dataset", "create", "mixed", "--from", str(folder), "--max-bad", "0",
+                             "--work-dir", str(cluster.directory), code=INVALID)
     assert "2" in error
 
 
