@@ -514,6 +514,32 @@ TEST_F(DetectionBuildTest, HasTheDigestThatItsShardsSay) {
   EXPECT_EQ(digest.Finish({"cat", "dog"}, ladder), build.version.digest());
 }
 
+TEST_F(DetectionBuildTest, TurnsBoxesWithPicturesThatExifTurns) {
+  // Stored lying, shown standing: what is at the upper left comes to the upper right.
+  Put("/d/JPEGImages/turned.jpg",
+      MakeJpeg(MakePicture(400, 200), {.exif = formats::testing::MakeExif(6)}));
+  Put("/d/Annotations/turned.xml",
+      testing::MakeVoc(400, 200, {testing::VocObject("dog", 1, 1, 200, 100)}));
+  for (const bool keep : {false, true}) {
+    options_.keep_originals = keep;
+    CVT_ASSERT_OK_AND_ASSIGN(const DatasetBuild build, Build());
+    const std::string bytes = *ReadFile(files_, build.shard_paths[0]);
+    CVT_ASSERT_OK_AND_ASSIGN(auto reader, ShardReader::Open(bytes, "s"));
+    int found = 0;
+    for (int64_t i = 0; i < reader->info().records; ++i) {
+      if (reader->key(i) != "turned.jpg") continue;
+      ++found;
+      const float scale = keep ? 2 : 1;
+      EXPECT_EQ(reader->record(i).source,
+                (keep ? formats::PictureSize{200, 400} : formats::PictureSize{100, 200}));
+      const storage::v1::Box box = reader->annotation(i).boxes(0);
+      EXPECT_THAT((std::vector<float>{box.left(), box.top(), box.right(), box.bottom()}),
+                  ElementsAre(50 * scale, 0, 100 * scale, 100 * scale));
+    }
+    EXPECT_EQ(found, 1);
+  }
+}
+
 TEST_F(DetectionBuildTest, CountsBoxesOfShardsThatWereThere) {
   CVT_ASSERT_OK_AND_ASSIGN(const DatasetBuild build, Build());
   CVT_ASSERT_OK_AND_ASSIGN(const DatasetBuild again, Resume());
