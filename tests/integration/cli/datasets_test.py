@@ -1,6 +1,7 @@
 """Data sets of every format through the real programs; one that is killed, and one that runs twice.
 
-With CVTRAIN_TEST_DATA set to a folder that holds bccd.tar.gz and fsdd.tar.gz, real ones are read, too.
+Real ones, bccd.tar.gz and fsdd.tar.gz, are read too where they are at hand: in shared/data beside the repository, or in the
+folder that CVTRAIN_TEST_DATA names.
 """
 
 import csv
@@ -233,10 +234,10 @@ def test_what_fits_no_format_or_several(cluster, photos):
 
 
 def real(name, folder):
-    data = os.environ.get("CVTRAIN_TEST_DATA", "")
-    path = pathlib.Path(data) / name
-    if not data or not path.exists():
-        pytest.skip(f"CVTRAIN_TEST_DATA names no folder with {name}")
+    beside = pathlib.Path(__file__).resolve().parents[4] / "shared/data"
+    path = pathlib.Path(os.environ.get("CVTRAIN_TEST_DATA", beside)) / name
+    if not path.exists():
+        pytest.skip(f"{name} is not at hand; CVTRAIN_TEST_DATA may name the folder that holds it")
     with tarfile.open(path) as tar:
         tar.extractall(folder)
 
