@@ -135,7 +135,8 @@ TEST_F(DatasetCreateTest, WritesAReportOfWhatWasLeftOut) {
   EXPECT_FALSE(Create({"--report", "/home/ann/report.csv", "--max-bad", "0.5"}).ok());
   EXPECT_THAT(ReadFile(fake_.files, "/home/ann/report.csv"),
               IsOkAndHolds("split,key,cause,detail\n"
-                           "train,\"a/bad,name.jpg\",not_an_image,image: neither JPEG nor PNG\n"
+                           "train,\"a/bad,name.jpg\",not_an_image,\"image: neither JPEG, PNG, TIFF "
+                           "nor WebP\"\n"
                            ",/photos/readme,outside_class,lies in no class\n"));
 }
 

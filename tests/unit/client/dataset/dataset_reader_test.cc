@@ -99,12 +99,16 @@ TEST_P(DatasetReaderTest, ListsSplitsByNameAndSamplesByKeyWithLabelsOfClasses) {
   for (size_t s = 0; s < listing.splits.size(); ++s) {
     const SourceSplit& split = listing.splits[s];
     EXPECT_FALSE(split.samples.empty());
-    if (s > 0) EXPECT_LT(listing.splits[s - 1].name, split.name);
+    if (s > 0) {
+      EXPECT_LT(listing.splits[s - 1].name, split.name);
+    }
     for (size_t i = 0; i < split.samples.size(); ++i) {
       const SourceSample& sample = split.samples[i];
       EXPECT_LT(sample.label, listing.classes.size());
       EXPECT_EQ(sample.annotation != nullptr, listing.annotated);
-      if (i > 0) EXPECT_LT(split.samples[i - 1].key, sample.key);
+      if (i > 0) {
+        EXPECT_LT(split.samples[i - 1].key, sample.key);
+      }
     }
     samples += split.samples.size();
   }
