@@ -24,8 +24,10 @@ def main():
     figures = []
     with tempfile.TemporaryDirectory() as folder:
         folder = pathlib.Path(folder)
-        photos.unpack("cifar10.tar.gz", folder)
-        train = next(path for path in folder.rglob("train") if path.is_dir())
+        pictures = folder / "pictures"
+        pictures.mkdir()
+        photos.unpack("cifar10.tar.gz", pictures)
+        train = pictures / "train"
         classes = sorted(path.name for path in train.iterdir())
         files = photos.jpegs(train)
         (folder / "list").write_text("\n".join(f"{path} {classes.index(path.parent.name)}" for path in files))
@@ -36,7 +38,7 @@ def main():
                 writer.run("0")
         ours_folder = folder / "ours"
         ours_folder.mkdir()
-        with harness.ours("create", **{"from": train.parent, "to": ours_folder, "rungs": "16"}) as create:
+        with harness.ours("create", **{"from": pictures, "to": ours_folder, "rungs": "16"}) as create:
             create.run("0")
         steps = {"first batch": 0, "at 60 %": len(files) * 6 // 10 // BATCH}
         with harness.ours("load", data=ours_folder, size=32, batch=BATCH, threads=2) as ours:

@@ -37,6 +37,19 @@ TEST(Crc32cTest, InstructionAndTablesAgree) {
   }
 }
 
+// Lengths around one and several rounds of lanes, and what is left behind them.
+TEST(Crc32cTest, LanesAndTablesAgree) {
+  KeyedStream stream("crc", {2});
+  std::string data(40'000, '\0');
+  for (char& byte : data) byte = static_cast<char>(stream.NextU32());
+  for (const size_t round : {size_t{6'144}, size_t{12'288}, size_t{36'864}}) {
+    for (size_t length = round - 9; length <= round + 17; ++length) {
+      const absl::string_view view = absl::string_view(data).substr(round % 7, length);
+      EXPECT_EQ(ExtendCrc32c(7, view), internal::ExtendCrc32cPortable(7, view)) << length;
+    }
+  }
+}
+
 TEST(Crc32cTest, SeesEveryFlippedBit) {
   std::string data(64, 'a');
   const uint32_t good = Crc32c(data);
