@@ -62,7 +62,7 @@ absl::StatusOr<Ladder> LadderMaker::Make(absl::string_view file) {
   CVT_RETURN_IF_ERROR(DecodeUpright(file, info));
   const PictureSize original = Upright(info);
   const PictureSize capped = formats::ShrinkToShortSide(original, options_.source_side);
-  formats::ResizeArea(picture_, capped.width, capped.height, &source_);
+  Shrink(capped);
 
   Ladder ladder;
   if (options_.keep_originals) {
@@ -76,17 +76,26 @@ absl::StatusOr<Ladder> LadderMaker::Make(absl::string_view file) {
       ladder.source = std::string(file);
     } else {
       CVT_ASSIGN_OR_RETURN(ladder.source,
-                           formats::EncodeJpeg(source_, {.quality = options_.jpeg_quality}));
+                           formats::EncodeJpeg(picture_, {.quality = options_.jpeg_quality}));
     }
   }
-  for (const int side : options_.rungs) {
-    std::string& bytes = ladder.rungs.emplace_back();
+  // From the largest down, each from the one above: an average of averages is the average.
+  ladder.rungs.resize(options_.rungs.size());
+  for (size_t i = options_.rungs.size(); i-- > 0;) {
+    const int side = options_.rungs[i];
     if (std::min(ladder.size.width, ladder.size.height) <= side) continue;
-    const PictureSize size = formats::ShrinkToShortSide(ladder.size, side);
-    formats::ResizeArea(source_, size.width, size.height, &rung_);
-    CVT_ASSIGN_OR_RETURN(bytes, formats::EncodeJpeg(rung_, {.quality = options_.jpeg_quality}));
+    Shrink(formats::ShrinkToShortSide(ladder.size, side));
+    CVT_ASSIGN_OR_RETURN(ladder.rungs[i],
+                         formats::EncodeJpeg(picture_, {.quality = options_.jpeg_quality}));
   }
   return ladder;
+}
+
+void LadderMaker::Shrink(PictureSize size) {
+  if (picture_.width == size.width && picture_.height == size.height) return;
+  smaller_.Resize(size.width, size.height);
+  resizer_.Area(picture_, {.width = size.width, .height = size.height}, smaller_.pixels.data());
+  std::swap(picture_, smaller_);
 }
 
 std::string SkipCause(absl::string_view file, const absl::Status& status) {

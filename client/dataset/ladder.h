@@ -10,6 +10,7 @@
 #include "formats/image/image.h"
 #include "formats/image/jpeg.h"
 #include "formats/image/picture_decoder.h"
+#include "formats/image/resize.h"
 #include "formats/shard/dataset_digest.h"
 #include "formats/shard/shard_format.h"
 
@@ -28,9 +29,9 @@ struct Ladder {
 // Makes ladders of image files. Keeps its buffers from file to file.
 //
 // The picture is decoded, turned by its EXIF orientation, shrunk by area averaging to the source's
-// size, and from there to each rung; all are written as JPEG 4:2:0 of `jpeg_quality`. A source
-// stays the file that it was if that is a baseline JPEG in grey or YCbCr, upright, of at most 1 MiB
-// and within `source_side`; and always with `keep_originals`.
+// size, from there to the largest rung, and on from rung to rung; all are written as JPEG 4:2:0 of
+// `jpeg_quality`. A source stays the file that it was if that is a baseline JPEG in grey or YCbCr,
+// upright, of at most 1 MiB and within `source_side`; and always with `keep_originals`.
 //
 // Thread-compatible: one per thread.
 class LadderMaker {
@@ -46,13 +47,15 @@ class LadderMaker {
   // Upright into picture_. Large JPEGs are decoded at a fraction that is still twice the source.
   absl::Status DecodeUpright(absl::string_view file, const formats::ImageInfo& info);
   bool KeepsFile(absl::string_view file, const formats::ImageInfo& info) const;
+  // picture_ to `size`.
+  void Shrink(formats::PictureSize size);
 
   const formats::LadderOptions options_;
   formats::PictureDecoder pictures_;
   formats::JpegDecoder jpeg_;  // for fractions, which the other does not know
-  formats::Image picture_;
-  formats::Image source_;
-  formats::Image rung_;
+  formats::Resizer resizer_;
+  formats::Image picture_;  // as large as it is needed next
+  formats::Image smaller_;
 };
 
 // Why a file was skipped, in a word for counting: `empty`, `not_an_image`, `too_large`, `damaged`,
