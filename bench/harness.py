@@ -137,8 +137,10 @@ def ours(kind, **flags):
     return Side(BINARY / "cvtrain-bench-input", kind, *flag_list(flags))
 
 
-def peer(script, kind, python=SYSTEM_PYTHON, **flags):
-    return Side(python, ROOT / "bench/peers" / script, kind, *flag_list(flags))
+def peer(script, kind, python=SYSTEM_PYTHON, scratch=None, **flags):
+    """`scratch` takes what the peer leaves behind in what it thinks is the folder for temporary files."""
+    env = dict(os.environ, TMPDIR=str(scratch)) if scratch else None
+    return Side(python, ROOT / "bench/peers" / script, kind, *flag_list(flags), env=env)
 
 
 def flag_list(flags):

@@ -48,7 +48,7 @@ def main():
                 ("StatefulDataLoader", "stateful", train),
             ):
                 flags = {"data": data, "list": folder / "list", "size": 32, "batch": BATCH, "threads": 2}
-                with harness.peer("loaders_input.py", kind, harness.BENCH_PYTHON, **flags) as theirs:
+                with harness.peer("loaders_input.py", kind, harness.BENCH_PYTHON, folder, **flags) as theirs:
                     for case, step in steps.items():
                         mine, other = harness.alternate(ours, theirs, [f"first {step}"] * PASSES)
                         figures.append(
