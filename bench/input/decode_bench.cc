@@ -1,4 +1,3 @@
-#include <algorithm>
 #include <atomic>
 #include <cstring>
 #include <memory>
@@ -8,7 +7,6 @@
 #include "absl/strings/numbers.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_split.h"
-#include "absl/synchronization/mutex.h"
 #include "bench/input/bench.h"
 #include "common/errors.h"
 #include "common/file_system.h"
@@ -17,6 +15,7 @@
 #include "common/thread.h"
 #include "formats/image/jpeg.h"
 #include "formats/image/resize.h"
+#include "formats/image/scaled_crop.h"
 
 namespace cvtrain::bench {
 namespace {
@@ -27,27 +26,16 @@ struct Crop {
   int32_t x, y, width, height;
 };
 
-// As worker/trainer/data/picture_reader does with a source: the smallest transform that is large
-// enough, around the crop only, then the resize.
+// What worker/trainer/data/picture_reader does with a source.
 absl::Status DecodeOne(formats::JpegDecoder& decoder, formats::Resizer& resizer,
                        absl::string_view bytes, const Crop& crop, int size, formats::Image* decoded,
                        uint8_t* pixels) {
-  int denominator = 1;
-  while (denominator < 8 && std::min(crop.width, crop.height) >= size * denominator * 2) {
-    denominator *= 2;
-  }
-  const formats::Rect rect = {
-      .x = crop.x / denominator,
-      .y = crop.y / denominator,
-      .width = formats::ScaledSide(crop.x + crop.width, denominator) - crop.x / denominator,
-      .height = formats::ScaledSide(crop.y + crop.height, denominator) - crop.y / denominator};
+  const formats::ScaledCrop plan = formats::PlanScaledCrop(
+      {.from = crop.x, .length = crop.width}, {.from = crop.y, .length = crop.height}, size, size);
   CVT_RETURN_IF_ERROR(decoder.Decode(
-      bytes, {.scale_denominator = denominator, .crop = rect, .fast = true}, decoded));
-  const auto span = [&](int from, int first, int length) {
-    return formats::Resizer::Span{from - first * denominator, length, denominator};
-  };
-  resizer.AreaOf(*decoded, span(crop.x, rect.x, crop.width), span(crop.y, rect.y, crop.height),
-                 {.width = size, .height = size}, pixels);
+      bytes, {.scale_denominator = plan.scale_denominator, .crop = plan.rect, .fast = true},
+      decoded));
+  resizer.AreaOf(*decoded, plan.x, plan.y, {.width = size, .height = size}, pixels);
   return absl::OkStatus();
 }
 

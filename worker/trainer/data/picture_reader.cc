@@ -2,7 +2,6 @@
 
 #include <algorithm>
 #include <cmath>
-#include <tuple>
 #include <utility>
 #include <vector>
 
@@ -19,44 +18,16 @@ using formats::Rect;
 // Parts of a pixel to which a crop is known in a rung; enough to be seen nowhere.
 constexpr int64_t kUnit = 256;
 
-// One side of a crop, in 1/kUnit pixels of a rung: inside, at least a pixel long.
-struct Side {
-  int64_t from = 0;
-  int64_t length = 0;
-};
-
-Side ToRung(double from, double length, double scale, int pixels) {
+// One side of a crop in pixels of a rung: inside, at least a pixel long.
+formats::Resizer::Span ToRung(double from, double length, double scale, int pixels) {
   const int64_t end = pixels * kUnit;
   const auto round = [&](double value, int64_t low, int64_t high) {
     return std::clamp<int64_t>(std::llround(value * scale * static_cast<double>(kUnit)), low, high);
   };
-  Side side;
+  formats::Resizer::Span side = {.unit = kUnit};
   side.from = round(from, 0, end - kUnit);
   side.length = round(from + length, side.from + kUnit, end) - side.from;
   return side;
-}
-
-// The largest of 1, 2, 4, 8 at which the crop is still at least as large as wanted.
-int ScaleDenominator(const Side& x, const Side& y, const PictureTarget& target) {
-  int denominator = 1;
-  while (denominator < 8 && x.length >= target.width * denominator * 2 * kUnit &&
-         y.length >= target.height * denominator * 2 * kUnit) {
-    denominator *= 2;
-  }
-  return denominator;
-}
-
-// The pixels that a side touches at 1/denominator: the first, and how many.
-std::pair<int, int> Touched(const Side& side, int denominator) {
-  const int64_t pixel = kUnit * denominator;
-  const int64_t first = side.from / pixel;
-  const int64_t end = (side.from + side.length + pixel - 1) / pixel;
-  return {static_cast<int>(first), static_cast<int>(end - first)};
-}
-
-formats::Resizer::Span SpanFrom(int first, const Side& side, int denominator) {
-  const int64_t pixel = kUnit * denominator;
-  return {.from = side.from - first * pixel, .length = side.length, .unit = pixel};
 }
 
 ImageView Part(const Image& image, const Rect& rect) {
@@ -77,21 +48,19 @@ PictureReader::Cut PictureReader::CutOf(const formats::ShardReader& shard, int64
                                       .target_width = target.width,
                                       .target_height = target.height});
   const formats::PictureSize size = formats::RungSize(facts, rungs, rung);
-  const Side x = ToRung(target.crop.x, target.crop.width,
-                        static_cast<double>(size.width) / facts.source.width, size.width);
-  const Side y = ToRung(target.crop.y, target.crop.height,
-                        static_cast<double>(size.height) / facts.source.height, size.height);
   Cut cut;
   if (rung == static_cast<int>(rungs.size())) {
     cut.is_jpeg =
         facts.source_format == formats::SourceFormat::kJpeg && facts.source_orientation == 1;
   }
-  const int denominator = cut.is_jpeg ? ScaleDenominator(x, y, target) : 1;
+  cut.crop = formats::PlanScaledCrop(
+      ToRung(target.crop.x, target.crop.width, static_cast<double>(size.width) / facts.source.width,
+             size.width),
+      ToRung(target.crop.y, target.crop.height,
+             static_cast<double>(size.height) / facts.source.height, size.height),
+      target.width, target.height, /*denominator_max=*/cut.is_jpeg ? 8 : 1);
+  const int denominator = cut.crop.scale_denominator;
   cut.key = {.shard = &shard, .record = record, .rung = rung, .scale_denominator = denominator};
-  std::tie(cut.rect.x, cut.rect.width) = Touched(x, denominator);
-  std::tie(cut.rect.y, cut.rect.height) = Touched(y, denominator);
-  cut.x = SpanFrom(cut.rect.x, x, denominator);
-  cut.y = SpanFrom(cut.rect.y, y, denominator);
   cut.width = formats::ScaledSide(size.width, denominator);
   cut.height = formats::ScaledSide(size.height, denominator);
   return cut;
@@ -117,7 +86,7 @@ absl::Status PictureReader::Decode(absl::Span<uint8_t> pixels) {
   CVT_CHECK(pixels.size() ==
             static_cast<size_t>(target_.width) * static_cast<size_t>(target_.height) * 3);
   CVT_ASSIGN_OR_RETURN(const ImageView cut, DecodeCut());
-  resizer_.AreaOf(cut, cut_.x, cut_.y,
+  resizer_.AreaOf(cut, cut_.crop.x, cut_.crop.y,
                   {.width = target_.width, .height = target_.height, .mirror = target_.flip},
                   pixels.data());
   return absl::OkStatus();
@@ -125,13 +94,14 @@ absl::Status PictureReader::Decode(absl::Span<uint8_t> pixels) {
 
 absl::StatusOr<ImageView> PictureReader::DecodeCut() {
   if (whole_ == nullptr) DecodeForCache();
-  if (whole_ != nullptr) return Part(*whole_, cut_.rect);
+  if (whole_ != nullptr) return Part(*whole_, cut_.crop.rect);
   if (!cut_.is_jpeg) {
     CVT_RETURN_IF_ERROR(DecodeWhole(&decoded_));
-    return Part(decoded_, cut_.rect);
+    return Part(decoded_, cut_.crop.rect);
   }
   CVT_RETURN_IF_ERROR(decoder_.Decode(
-      bytes_, {.scale_denominator = cut_.key.scale_denominator, .crop = cut_.rect, .fast = true},
+      bytes_,
+      {.scale_denominator = cut_.key.scale_denominator, .crop = cut_.crop.rect, .fast = true},
       &decoded_));
   return ImageView(decoded_);
 }

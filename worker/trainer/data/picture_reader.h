@@ -13,6 +13,7 @@
 #include "formats/image/jpeg.h"
 #include "formats/image/picture_decoder.h"
 #include "formats/image/resize.h"
+#include "formats/image/scaled_crop.h"
 #include "formats/shard/shard_reader.h"
 #include "plan/augment/crop.h"
 #include "worker/trainer/data/picture_cache.h"
@@ -62,12 +63,8 @@ class PictureReader {
   // What is to be decoded of a picture.
   struct Cut {
     PictureCache::Key key;
-    // What is resized, in the rung at the key's scale: the pixels that it touches, and where it
-    // lies in them.
-    formats::Rect rect;
-    formats::Resizer::Span x;
-    formats::Resizer::Span y;
-    int width = 0;  // of the whole rung at that scale
+    formats::ScaledCrop crop;  // of the rung
+    int width = 0;             // of the whole rung at that scale
     int height = 0;
     bool is_jpeg = true;  // an upright JPEG, which can be decoded in part
   };

@@ -9,7 +9,6 @@
 
 #include "common/random.h"
 #include "common/sha256.h"
-#include "common/text.h"
 #include "tests/support/seed.h"
 #include "tests/support/status_matchers.h"
 #include "tests/unit/formats/image/golden_pictures.h"
@@ -32,9 +31,8 @@ constexpr auto kInvalid = absl::StatusCode::kInvalidArgument;
 constexpr auto kExhausted = absl::StatusCode::kResourceExhausted;
 
 std::string Sha256Hex(const Image& image) {
-  const Sha256Digest digest = Sha256Of(
+  return cvtrain::Sha256Hex(
       absl::string_view(reinterpret_cast<const char*>(image.pixels.data()), image.pixels.size()));
-  return HexEncode(absl::string_view(reinterpret_cast<const char*>(digest.data()), digest.size()));
 }
 
 // One decoder for all of them: nothing of a picture may stay for the next.
