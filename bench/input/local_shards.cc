@@ -8,7 +8,6 @@
 #include "absl/strings/str_join.h"
 #include "absl/strings/str_split.h"
 #include "common/errors.h"
-#include "common/limits.h"
 #include "common/status_macros.h"
 
 namespace cvtrain::bench {
@@ -16,19 +15,14 @@ namespace {
 
 constexpr size_t kFileBytesMax = 64 << 20;
 
-absl::Status Write(FileSystem& files, const std::string& path, const std::string& bytes) {
-  CVT_ASSIGN_OR_RETURN(const auto file, files.NewWritableFile(path, {}));
-  CVT_RETURN_IF_ERROR(file->Append(bytes));
-  return file->Close();
-}
-
 }  // namespace
 
 absl::Status LocalShards::Save(FileSystem& files, const std::string& folder,
                                const v1::DatasetVersion& version,
                                const std::vector<std::string>& shard_paths) {
-  CVT_RETURN_IF_ERROR(Write(files, JoinPath(folder, "version.pb"), version.SerializeAsString()));
-  return Write(files, JoinPath(folder, "shards.txt"), absl::StrJoin(shard_paths, "\n"));
+  CVT_RETURN_IF_ERROR(
+      WriteFileAtomic(files, JoinPath(folder, "version.pb"), version.SerializeAsString()));
+  return WriteFileAtomic(files, JoinPath(folder, "shards.txt"), absl::StrJoin(shard_paths, "\n"));
 }
 
 absl::StatusOr<LocalShards> LocalShards::Load(FileSystem& files, const std::string& folder) {

@@ -1,5 +1,4 @@
 // cvtrain-worker: flags and wiring only.
-#include <sched.h>
 #include <signal.h>
 #include <sys/resource.h>
 #include <sys/stat.h>
@@ -17,6 +16,7 @@
 #include "absl/strings/str_cat.h"
 #include "common/build_info.h"
 #include "common/clock.h"
+#include "common/cores.h"
 #include "common/env.h"
 #include "common/errors.h"
 #include "common/file_system.h"
@@ -43,13 +43,6 @@ constexpr int kExitUnavailable = 69;    // the directory is busy, or the coordin
 constexpr int kExitStorageFailed = 74;  // the directory cannot be used
 
 constexpr uint64_t kMemoryReserveMin = uint64_t{512} << 20;
-
-int CoreCount() {
-  cpu_set_t cores;
-  CPU_ZERO(&cores);
-  if (::sched_getaffinity(0, sizeof(cores), &cores) != 0) return 1;
-  return std::max(1, CPU_COUNT(&cores));
-}
 
 uint64_t MemoryBytes() {
   const long pages = ::sysconf(_SC_PHYS_PAGES);

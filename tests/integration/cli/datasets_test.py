@@ -16,14 +16,13 @@ import struct
 import subprocess
 import sys
 import tarfile
-import time
 import wave
 
 HERE = pathlib.Path(__file__).resolve().parent
 sys.path[:0] = [str(HERE.parent / "cluster")]
 
 import pytest  # noqa: E402
-from cluster import BIN, DATA, Cluster  # noqa: E402
+from cluster import BIN, DATA, Cluster, wait_until  # noqa: E402
 
 INVALID, CONFLICT = 3, 7
 
@@ -180,9 +179,7 @@ def test_one_that_is_killed_goes_on_where_it_was(cluster):
 
     killed = subprocess.Popen([str(BIN / "cvctl"), *arguments], env=cluster.environment,
                               stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
-    deadline = time.monotonic() + 60
-    while len(list(work.glob("*/*.shard"))) < 5 and time.monotonic() < deadline and killed.poll() is None:
-        time.sleep(0.001)
+    wait_until(lambda: len(list(work.glob("*/*.shard"))) >= 5 or killed.poll() is not None, "five shards", 60)
     killed.send_signal(signal.SIGKILL)
     assert killed.wait() == -signal.SIGKILL, "it was done before it could be killed"
     kept = sorted(work.glob("*/t*.shard"))
@@ -207,9 +204,7 @@ def test_two_at_once_of_one_name_and_source(cluster):
     arguments = ["dataset", "create", "twice", "--from", str(folder), "--shard-size", "1MiB", "--work-dir", str(work)]
     first = subprocess.Popen([str(BIN / "cvctl"), *arguments], env=cluster.environment, stdout=subprocess.DEVNULL,
                              stderr=subprocess.DEVNULL)
-    deadline = time.monotonic() + 60
-    while not list(work.glob("*/*.shard")) and time.monotonic() < deadline and first.poll() is None:
-        time.sleep(0.001)
+    wait_until(lambda: list(work.glob("*/*.shard")) or first.poll() is not None, "a shard", 60)
     first.send_signal(signal.SIGSTOP)
     try:
         assert first.poll() is None, "it was done before it could be stopped"
