@@ -19,10 +19,13 @@ cvtrain::v1::Cause AgreeOnStep(ProcessGroup& group, const StopRequest& request, 
   if (group.world_size() == 1) {
     return stops ? request.cause : cvtrain::v1::CAUSE_UNSPECIFIED;
   }
-  std::array<double, kSums + kCauses> numbers = {
-      sums.task_loss,           sums.augment_loss,          sums.mse_mean,
-      sums.replaced_samples,    sums.stall.network_seconds, sums.stall.disk_seconds,
-      sums.stall.decode_seconds};
+  std::array<double, kSums + kCauses> numbers = {sums.task_loss,
+                                                 sums.augment_loss,
+                                                 sums.mse_mean,
+                                                 sums.replaced_samples,
+                                                 absl::ToDoubleSeconds(sums.stall.network),
+                                                 absl::ToDoubleSeconds(sums.stall.disk),
+                                                 absl::ToDoubleSeconds(sums.stall.decode)};
   if (stops) numbers[kSums + static_cast<size_t>(request.cause)] = 1;
   at::Tensor tensor =
       at::from_blob(numbers.data(), {static_cast<int64_t>(numbers.size())}, at::kDouble);
@@ -31,7 +34,7 @@ cvtrain::v1::Cause AgreeOnStep(ProcessGroup& group, const StopRequest& request, 
   sums.augment_loss = numbers[1];
   sums.mse_mean = numbers[2];
   sums.replaced_samples = numbers[3];
-  sums.stall = {numbers[4], numbers[5], numbers[6]};
+  sums.stall = {absl::Seconds(numbers[4]), absl::Seconds(numbers[5]), absl::Seconds(numbers[6])};
   for (size_t cause = 1; cause < kCauses; ++cause) {
     if (numbers[kSums + cause] > 0) return static_cast<cvtrain::v1::Cause>(cause);
   }

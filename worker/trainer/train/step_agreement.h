@@ -3,24 +3,18 @@
 
 #include "cvtrain/v1/trial.pb.h"
 #include "worker/trainer/collective/process_group.h"
+#include "worker/trainer/data/work_times.h"
 #include "worker/trainer/train/host.h"
 
 namespace cvtrain::trainer {
 
 // What all ranks know of a step when it is done.
 struct StepSums {
-  double task_loss = 0;     // mean over logical ranks
-  double augment_loss = 0;  // mean over logical ranks
-  double mse_mean = 0;      // mean over logical ranks of their pictures' mean
-  double mse_median = 0;    // of this rank's pictures; not exchanged
-  // Waited for pictures, all ranks together; see InputStall.
-  struct Stall {
-    double network_seconds = 0;
-    double disk_seconds = 0;
-    double decode_seconds = 0;
-    double total_seconds() const { return network_seconds + disk_seconds + decode_seconds; }
-  };
-  Stall stall;
+  double task_loss = 0;         // mean over logical ranks
+  double augment_loss = 0;      // mean over logical ranks
+  double mse_mean = 0;          // mean over logical ranks of their pictures' mean
+  double mse_median = 0;        // of this rank's pictures; not exchanged
+  InputStall stall;             // of all ranks together
   double replaced_samples = 0;  // pictures that could not be decoded, all ranks, this step
 };
 

@@ -161,10 +161,7 @@ absl::Status TrainingLoop::Step() {
   CVT_RETURN_IF_ERROR(WaitForData());
   ReportStarted();
   CVT_ASSIGN_OR_RETURN(StepSums sums, AccumulateStep(position));
-  const InputStall stall = source_->training_stall() - stall_before;
-  sums.stall = {.network_seconds = absl::ToDoubleSeconds(stall.network),
-                .disk_seconds = absl::ToDoubleSeconds(stall.disk),
-                .decode_seconds = absl::ToDoubleSeconds(stall.decode)};
+  sums.stall = source_->training_stall() - stall_before;
   learner_->FinishStep(rates_->At(position.epoch, step_));
   stopped_with_ = AgreeOnStep(*group_, services_.host.stop_request(), sums);
   digest_.Fold(*plan_, epoch_->order, position, planned);

@@ -80,11 +80,12 @@ void TrainingLoop::ReportStep(const plan::StepPosition& position, const plan::Pl
   Point("learning_rate", rates_->At(position.epoch, step_));
   Point("step_seconds", seconds);
   if (seconds > 0) Point("images_per_second", static_cast<double>(images) / seconds);
-  Point("input_stall_seconds", sums.stall.total_seconds());
-  if (sums.stall.total_seconds() > kStallReportedShare * seconds) {
-    Point("input_stall_seconds/network", sums.stall.network_seconds);
-    Point("input_stall_seconds/disk", sums.stall.disk_seconds);
-    Point("input_stall_seconds/decode", sums.stall.decode_seconds);
+  const double stall_seconds = absl::ToDoubleSeconds(sums.stall.total());
+  Point("input_stall_seconds", stall_seconds);
+  if (stall_seconds > kStallReportedShare * seconds) {
+    Point("input_stall_seconds/network", absl::ToDoubleSeconds(sums.stall.network));
+    Point("input_stall_seconds/disk", absl::ToDoubleSeconds(sums.stall.disk));
+    Point("input_stall_seconds/decode", absl::ToDoubleSeconds(sums.stall.decode));
   }
   if (sums.replaced_samples > 0) Point("replaced_samples", sums.replaced_samples);
   Point("height", scale.height);
