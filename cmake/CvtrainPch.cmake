@@ -15,7 +15,9 @@
 # targets that ask. They are compiled with the same options as ours, so a target that adds options
 # of its own which change the language must not ask. A file still includes what it uses.
 
-function(_cvtrain_pch target owner library)
+# Makes `target` use what the object library `owner` precompiles: headers, of `library`, compiled
+# with `options`. The first who asks makes the owner.
+function(_cvtrain_pch target owner library options)
   if(NOT CVTRAIN_PCH OR NOT TARGET ${target})
     return()
   endif()
@@ -28,6 +30,7 @@ function(_cvtrain_pch target owner library)
     file(CONFIGURE OUTPUT ${source} CONTENT "// Owns a precompiled header.\n")
     add_library(${owner} OBJECT ${source})
     target_include_directories(${owner} PRIVATE ${CMAKE_SOURCE_DIR})
+    target_compile_options(${owner} PRIVATE ${options})
     target_link_libraries(${owner} PRIVATE ${library})
     target_precompile_headers(${owner} PRIVATE ${ARGN})
   endif()
@@ -35,21 +38,15 @@ function(_cvtrain_pch target owner library)
 endfunction()
 
 function(cvtrain_torch_pch target)
-  _cvtrain_pch(${target} pch_torch LibTorch::cpu "<torch/types.h>" "<torch/utils.h>")
+  _cvtrain_pch(${target} pch_torch LibTorch::cpu "" "<torch/types.h>" "<torch/utils.h>")
 endfunction()
 
 function(cvtrain_grpc_pch target)
-  _cvtrain_pch(${target} pch_grpc gRPC::grpc++ "<grpcpp/grpcpp.h>")
+  _cvtrain_pch(${target} pch_grpc gRPC::grpc++ "" "<grpcpp/grpcpp.h>")
 endfunction()
 
 # Tests are compiled with other optimization than what they test, and so is their header.
 function(cvtrain_test_pch target)
-  set(owned FALSE)
-  if(TARGET pch_test)
-    set(owned TRUE)
-  endif()
-  _cvtrain_pch(${target} pch_test GTest::gmock "<gmock/gmock.h>" "<gtest/gtest.h>")
-  if(TARGET pch_test AND NOT owned)
-    target_compile_options(pch_test PRIVATE ${CVTRAIN_TEST_OPTIONS})
-  endif()
+  _cvtrain_pch(${target} pch_test GTest::gmock "${CVTRAIN_TEST_OPTIONS}"
+               "<gmock/gmock.h>" "<gtest/gtest.h>")
 endfunction()
