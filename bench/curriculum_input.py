@@ -11,9 +11,7 @@ import sys
 import tempfile
 
 import harness
-
-sys.path.insert(0, str(harness.ROOT / "bench/peers"))
-import photos  # noqa: E402
+import photos
 
 SIZES = ((64, 3.0, 10.0), (96, 3.0, 7.0), (128, 3.0, 5.0), (160, 2.0, 3.2), (192, 1.5, 2.5), (224, 1.5, 2.2))
 PASSES = 6
@@ -45,13 +43,8 @@ def main():
     figures = []
     with tempfile.TemporaryDirectory() as folder:
         folder = pathlib.Path(folder)
-        files = photos.jpegs(photos.unpack("imagenet-samples.tar", folder))
-        pictures = photos.class_folder(files, folder / "folder", COPIES)
-        (folder / "list").write_text("\n".join(f"{path} 0" for path in photos.jpegs(pictures)))
-        beton = folder / "photos.beton"
-        flags = {"list": folder / "list", "to": beton, "mode": "jpg", "max-resolution": FFCV_SIDE, "threads": 2}
-        with harness.peer("ffcv_input.py", "write", **flags) as writer:
-            made = writer.run("0")
+        files, pictures, _ = photos.photo_set(folder, COPIES)
+        beton, made = photos.write_beton(folder, mode="jpg", max_resolution=FFCV_SIDE)
         theirs_bytes = made["bytes"] / made["images"]
         side = source_side(photos.class_folder(files, folder / "once"), folder, theirs_bytes)
         ours_folder = folder / "ours"

@@ -12,9 +12,7 @@ import sys
 import tempfile
 
 import harness
-
-sys.path.insert(0, str(harness.ROOT / "bench/peers"))
-import photos  # noqa: E402
+import photos
 
 PASSES = 5
 COPIES = 2
@@ -36,13 +34,11 @@ def main():
     figures, notes = [], []
     with tempfile.TemporaryDirectory() as folder:
         folder = pathlib.Path(folder)
-        files = photos.jpegs(photos.unpack("imagenet-samples.tar", folder))
-        pictures = photos.class_folder(files, folder / "folder", COPIES)
-        (folder / "list").write_text("\n".join(f"{path} 0" for path in photos.jpegs(pictures)))
+        _, pictures, listed = photos.photo_set(folder, COPIES)
         ours = harness.ours("create", **{"from": pictures, "to": folder / "ours", "threads": 2})
-        ffcv_flags = {"list": folder / "list", "to": folder / "ffcv/photos", "mode": "jpg", "max-resolution": 500}
+        ffcv_flags = {"list": listed, "to": folder / "ffcv/photos", "mode": "jpg", "max-resolution": 500}
         ffcv = harness.peer("ffcv_input.py", "write", threads=2, **ffcv_flags)
-        mds_flags = {"list": folder / "list", "to": folder / "mds/photos"}
+        mds_flags = {"list": listed, "to": folder / "mds/photos"}
         mds = harness.peer("loaders_input.py", "write-mds", harness.BENCH_PYTHON, **mds_flags)
         copy = harness.peer("loaders_input.py", "write-mds-copy", harness.BENCH_PYTHON, **mds_flags)
         with ours, ffcv, mds, copy:

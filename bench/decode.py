@@ -15,9 +15,7 @@ import sys
 import tempfile
 
 import harness
-
-sys.path.insert(0, str(harness.ROOT / "bench/peers"))
-import photos  # noqa: E402
+import photos
 
 SIZES = (96, 128, 160, 224)
 PASSES = 6

@@ -11,9 +11,7 @@ import sys
 import tempfile
 
 import harness
-
-sys.path.insert(0, str(harness.ROOT / "bench/peers"))
-import photos  # noqa: E402
+import photos
 
 SIZE = 128
 PASSES = 6
@@ -25,13 +23,8 @@ CACHE_BYTES = 2 << 30
 def main():
     with tempfile.TemporaryDirectory() as folder:
         folder = pathlib.Path(folder)
-        files = photos.jpegs(photos.unpack("imagenet-samples.tar", folder))
-        pictures = photos.class_folder(files, folder / "folder", COPIES)
-        (folder / "list").write_text("\n".join(f"{path} 0" for path in photos.jpegs(pictures)))
-        beton = folder / "photos.beton"
-        flags = {"list": folder / "list", "to": beton, "mode": "raw", "max-resolution": 256, "threads": 2}
-        with harness.peer("ffcv_input.py", "write", **flags) as writer:
-            made = writer.run("0")
+        _, pictures, _ = photos.photo_set(folder, COPIES)
+        beton, made = photos.write_beton(folder, mode="raw", max_resolution=256)
         to = folder / "ours"
         to.mkdir()
         with harness.ours("create", **{"from": pictures, "to": to}) as create:

@@ -11,9 +11,7 @@ import sys
 import tempfile
 
 import harness
-
-sys.path.insert(0, str(harness.ROOT / "bench/peers"))
-import photos  # noqa: E402
+import photos
 
 BATCH = 64
 PASSES = 5

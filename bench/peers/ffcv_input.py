@@ -4,18 +4,17 @@
   ffcv_input.py write --list --to --mode --max-resolution --quality --threads
   ffcv_input.py load --data --size --batch --threads --scale-min   its Loader, as its guide says
 
-Says `ready`, then answers each line `run ARGUMENT` with a line of JSON (bench/input/main.cc).
+Answers as side.py says.
 """
 
 import argparse
-import json
-import sys
-import time
+import os
 
 import cv2
 import ffcv.libffcv
 import numba
 import numpy as np
+import side
 from ffcv.fields import IntField, RGBImageField
 from ffcv.fields.decoders import IntDecoder, RandomResizedCropRGBImageDecoder
 from ffcv.loader import Loader, OrderOption
@@ -87,8 +86,7 @@ class Pictures:
     """An indexed data set of the pictures that a list names: path, then label."""
 
     def __init__(self, path):
-        rows = [line.rsplit(" ", 1) for line in open(path).read().splitlines()]
-        self.rows = [(name, int(label)) for name, label in rows]
+        self.rows = list(side.rows(path))
 
     def __len__(self):
         return len(self.rows)
@@ -103,8 +101,6 @@ class Write:
         self.options = options
 
     def run(self, _):
-        import os
-
         options = self.options
         image = RGBImageField(
             write_mode=options.mode, max_resolution=options.max_resolution or None, jpeg_quality=options.quality
@@ -152,15 +148,7 @@ def main():
     parser.add_argument("--threads", type=int, default=2)
     parser.add_argument("--scale-min", type=float, default=0.25)
     options = parser.parse_args()
-    side = {"decode": Decode, "write": Write, "load": Load}[options.kind](options)
-    print("ready", flush=True)
-    for line in sys.stdin:
-        argument = line.rstrip("\n").removeprefix("run ")
-        wall, cpu = time.perf_counter(), time.process_time()
-        result = side.run(argument)
-        result["seconds"] = time.perf_counter() - wall
-        result["cpu_seconds"] = time.process_time() - cpu
-        print(json.dumps(result), flush=True)
+    side.serve({"decode": Decode, "write": Write, "load": Load}[options.kind](options).run)
 
 
 if __name__ == "__main__":

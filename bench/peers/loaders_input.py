@@ -11,23 +11,16 @@ Streaming and StatefulDataLoader from a state, WebDataset, which has none, by re
 import argparse
 import io
 import itertools
-import json
 import os
 import pathlib
-import sys
 import time
 
+import side
 import torch
 from PIL import Image
 from torchvision import datasets, transforms
 
 CAP = 500  # longer side, as FFCV's max_resolution
-
-
-def rows(path):
-    for line in open(path).read().splitlines():
-        name, label = line.rsplit(" ", 1)
-        yield name, int(label)
 
 
 def folder_bytes(folder):
@@ -48,7 +41,7 @@ def write_mds(options, encode):
 
     images = 0
     with MDSWriter(out=options.to, columns={"image": "bytes", "label": "int"}) as writer:
-        for name, label in rows(options.list):
+        for name, label in side.rows(options.list):
             writer.write({"image": encode(name), "label": label})
             images += 1
     return {"images": images, "bytes": folder_bytes(options.to)}
@@ -60,7 +53,7 @@ def write_wds(options):
     pathlib.Path(options.to).mkdir(parents=True)
     images = 0
     with webdataset.ShardWriter(f"{options.to}/%05d.tar", maxsize=64 << 20, verbose=0) as writer:
-        for name, label in rows(options.list):
+        for name, label in side.rows(options.list):
             writer.write({"__key__": f"{images:08d}", "jpg": open(name, "rb").read(), "cls": label})
             images += 1
     return {"images": images, "bytes": folder_bytes(options.to)}
@@ -75,7 +68,6 @@ def transform(size):
 class Mds:
     def __init__(self, options):
         self.options = options
-        self.samples = len(list(rows(options.list)))
 
     def first(self, step):
         import streaming
@@ -155,14 +147,14 @@ class Stateful:
 
 
 def loader_side(options):
-    side = {"mds": Mds, "wds": Wds, "stateful": Stateful}[options.kind](options)
+    loader = {"mds": Mds, "wds": Wds, "stateful": Stateful}[options.kind](options)
 
     def run(argument):
         step = int(argument.removeprefix("first "))
-        if step > 0 and hasattr(side, "state_at"):
-            side.state_at(step)
+        if step > 0 and hasattr(loader, "state_at"):
+            loader.state_at(step)
         start = time.perf_counter()
-        batch = side.first(step)
+        batch = loader.first(step)
         seconds = time.perf_counter() - start
         return {"images": len(batch[0]), "seconds": seconds, "cpu_seconds": seconds}
 
@@ -176,13 +168,7 @@ def writer_side(options):
         "write-wds": lambda: write_wds(options),
     }[options.kind]
 
-    def run(_):
-        start = time.perf_counter()
-        result = write()
-        result["seconds"] = result["cpu_seconds"] = time.perf_counter() - start
-        return result
-
-    return run
+    return lambda _: write()
 
 
 def main():
@@ -197,10 +183,7 @@ def main():
     options = parser.parse_args()
     os.environ["OMP_NUM_THREADS"] = "1"
     torch.set_num_threads(1)
-    run = writer_side(options) if options.kind.startswith("write-") else loader_side(options)
-    print("ready", flush=True)
-    for line in sys.stdin:
-        print(json.dumps(run(line.rstrip("\n").removeprefix("run "))), flush=True)
+    side.serve(writer_side(options) if options.kind.startswith("write-") else loader_side(options))
 
 
 if __name__ == "__main__":

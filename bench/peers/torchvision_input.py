@@ -2,11 +2,9 @@
 
 import argparse
 import io
-import json
-import sys
-import time
 
 import numpy as np
+import side
 import torch
 from PIL import Image
 from torchvision.transforms import functional
@@ -55,13 +53,12 @@ def main():
     sampler.count = len(pictures.files)
     for _ in loader:  # starts the workers
         pass
-    print("ready", flush=True)
-    for line in sys.stdin:
-        sampler.first = int(line.rstrip("\n").removeprefix("run ")) * sampler.count
-        start = time.perf_counter()
-        images = sum(len(batch) for batch in loader)
-        seconds = time.perf_counter() - start
-        print(json.dumps({"images": images, "seconds": seconds, "cpu_seconds": seconds}), flush=True)
+
+    def run(argument):
+        sampler.first = int(argument) * sampler.count
+        return {"images": sum(len(batch) for batch in loader)}
+
+    side.serve(run)
 
 
 if __name__ == "__main__":

@@ -5,8 +5,9 @@ import struct
 import subprocess
 import sys
 
-ROOT = pathlib.Path(__file__).resolve().parents[2]
-DATA = ROOT.parent / "shared/data"
+import harness
+
+DATA = harness.ROOT.parent / "shared/data"
 
 
 def unpack(archive, folder):
@@ -44,3 +45,22 @@ def class_folder(files, folder, copies=1):
         for copy in range(copies):
             (to / f"{copy}-{path.name}").hardlink_to(path)
     return folder
+
+
+def photo_set(folder, copies=1):
+    """The full-size photos: as files, as an image folder, and as the list of paths and labels that writers take."""
+    files = jpegs(unpack("imagenet-samples.tar", folder))
+    pictures = class_folder(files, folder / "folder", copies)
+    (folder / "list").write_text("\n".join(f"{path} 0" for path in jpegs(pictures)))
+    return files, pictures, folder / "list"
+
+
+def write_beton(folder, **flags):
+    """FFCV's file of the photos that photo_set() has listed, and what its writer said of it."""
+    beton = folder / "photos.beton"
+    with harness.peer("ffcv_input.py", "write", list=folder / "list", to=beton, threads=2, **flags) as writer:
+        return beton, writer.run("0")
+
+
+if __name__ == "__main__":
+    sys.exit("this is a library; run scripts/bench NAME")
