@@ -23,19 +23,13 @@
 #include "common/status_macros.h"
 #include "common/text.h"
 #include "formats/shard/annotation_rules.h"
+#include "formats/shard/shard_header.h"
 
 namespace cvtrain::formats {
 
 namespace {
 size_t Index(int64_t value) { return static_cast<size_t>(value); }
 }  // namespace
-
-// What the header page says beyond ShardInfo.
-struct ShardReader::Header {
-  internal::ShardCounts counts;
-  std::string uuid_bytes;
-  std::string index_digest;
-};
 
 ShardReader::ShardReader(absl::string_view name, absl::string_view memory,
                          std::unique_ptr<RandomAccessFile> file, int64_t file_bytes)
@@ -60,8 +54,7 @@ absl::StatusOr<std::unique_ptr<ShardReader>> ShardReader::Open(
 
 absl::Status ShardReader::Bad(absl::string_view part, int64_t offset,
                               absl::string_view problem) const {
-  return DataLoss(Reason::kShardBad,
-                  absl::StrCat("shard ", name_, ": ", part, " at offset ", offset, ": ", problem));
+  return internal::BadShard(name_, part, offset, problem);
 }
 
 absl::StatusOr<absl::string_view> ShardReader::Fetch(int64_t offset, int64_t length,
@@ -80,151 +73,30 @@ absl::StatusOr<absl::string_view> ShardReader::Fetch(int64_t offset, int64_t len
 }
 
 absl::Status ShardReader::Load() {
-  CVT_ASSIGN_OR_RETURN(const Header header, LoadHeader());
-  plan_ = internal::PlanShard(header.counts);
-  if (plan_.file_bytes != info_.file_bytes || plan_.file_bytes != file_bytes_) {
-    return Bad("header", internal::kHeaderFileBytesAt,
-               absl::StrCat("the file must have ", plan_.file_bytes, " bytes, says ",
-                            info_.file_bytes, " and has ", file_bytes_));
-  }
-  if (plan_.index_end > static_cast<int64_t>(limits::kShardIndexSizeBytesMax) ||
-      plan_.file_bytes > static_cast<int64_t>(limits::kShardSizeBytesMax)) {
-    return Bad("header", 0, "the shard is larger than any may be");
-  }
-  info_.sections = plan_.sections;
-  CVT_RETURN_IF_ERROR(LoadFooter());
-  CVT_RETURN_IF_ERROR(LoadIndex(header));
+  std::string scratch;
+  CVT_ASSIGN_OR_RETURN(const absl::string_view page, Fetch(0, kShardPageBytes, &scratch));
+  CVT_ASSIGN_OR_RETURN(internal::ShardHeader header,
+                       internal::ParseShardHeader(page, file_bytes_, name_));
+  info_ = std::move(header.info);
+  plan_ = std::move(header.plan);
+  CVT_ASSIGN_OR_RETURN(const absl::string_view footer,
+                       Fetch(plan_.footer_at, internal::FooterBytes(plan_.blocks), &scratch));
+  CVT_ASSIGN_OR_RETURN(crcs_,
+                       internal::ParseShardFooter(footer, plan_.footer_at, plan_.blocks, name_));
+  checked_ = std::make_unique<std::atomic<bool>[]>(crcs_.size());
+  CVT_RETURN_IF_ERROR(LoadIndex(header.index_digest, header.uuid_bytes));
   return CheckRecords(header.counts);
 }
 
-absl::StatusOr<ShardReader::Header> ShardReader::LoadHeader() {
-  std::string scratch;
-  CVT_ASSIGN_OR_RETURN(const absl::string_view page, Fetch(0, kShardPageBytes, &scratch));
-  const auto u32 = [&](size_t at) { return LoadLittleEndian<uint32_t>(page.data() + at); };
-  const auto i64 = [&](size_t at) { return LoadLittleEndian<int64_t>(page.data() + at); };
-  const auto bad = [&](size_t at, absl::string_view problem) {
-    return Bad("header", static_cast<int64_t>(at), problem);
-  };
-  if (page.substr(0, kShardMagic.size()) != kShardMagic) return bad(0, "not a shard");
-  info_.version = u32(internal::kHeaderVersionAt);
-  if (info_.version != kShardVersion && info_.version != kShardVersionAnnotated) {
-    return bad(internal::kHeaderVersionAt,
-               absl::StrCat("version ", info_.version, ", this program reads ", kShardVersion,
-                            " and ", kShardVersionAnnotated));
-  }
-  if (u32(internal::kHeaderCrcAt) != Crc32c(page.substr(0, internal::kHeaderCrcAt))) {
-    return bad(internal::kHeaderCrcAt, "the header's CRC is wrong");
-  }
-  if (u32(internal::kHeaderPageBytesAt) != kShardPageBytes) {
-    return bad(internal::kHeaderPageBytesAt, "the page size must be 4096");
-  }
-
-  Header header;
-  CVT_RETURN_IF_ERROR(LoadVersion(page, &header));
-  info_.file_bytes = i64(internal::kHeaderFileBytesAt);
-  info_.records = i64(internal::kHeaderRecordsAt);
-  if (info_.records < 1 || info_.records > kShardRecordsMax) {
-    return bad(internal::kHeaderRecordsAt, "impossible number of records");
-  }
-  header.counts.records = info_.records;
-  int64_t& key_bytes = header.counts.key_bytes = i64(internal::kHeaderKeyBytesAt);
-  if (key_bytes < info_.records || key_bytes > info_.records * kShardKeyBytesMax) {
-    return bad(internal::kHeaderKeyBytesAt, "impossible length of the keys");
-  }
-  info_.classes = u32(internal::kHeaderClassesAt);
-  if (info_.classes == 0) return bad(internal::kHeaderClassesAt, "there must be a class");
-  const uint32_t rungs = u32(internal::kHeaderRungCountAt);
-  if (rungs > kShardRungsMax) return bad(internal::kHeaderRungCountAt, "too many rungs");
-  if (rungs > 0 && info_.media != ShardMedia::kPictures) {
-    return bad(internal::kHeaderRungCountAt, "only pictures have rungs");
-  }
-  for (uint32_t i = 0; i < kShardRungsMax; ++i) {
-    const size_t at = internal::kHeaderRungsAt + 4 * i;
-    const uint32_t side = u32(at);
-    const auto previous = info_.rungs.empty() ? 0 : static_cast<uint32_t>(info_.rungs.back());
-    const bool possible =
-        i < rungs ? side > previous && side <= uint32_t{limits::kImageSideMax} : side == 0;
-    if (!possible) return bad(at, "the sides of the rungs must ascend, then be 0");
-    if (i < rungs) info_.rungs.push_back(static_cast<int>(side));
-  }
-  for (uint32_t i = 0; i <= kShardRungsMax; ++i) {
-    const size_t at = internal::kHeaderSectionsAt + 8 * i;
-    const int64_t bytes = i64(at);
-    if (bytes < 0 || bytes > (i <= rungs ? kShardSectionBytesMax : 0)) {
-      return bad(at, "impossible length of a section");
-    }
-    if (i <= rungs) header.counts.section_bytes.push_back(bytes);
-  }
-  const absl::string_view split = page.substr(internal::kHeaderSplitAt, kShardSplitBytesMax + 1);
-  const size_t split_bytes = split.find('\0');
-  if (split_bytes == 0 || split_bytes == absl::string_view::npos ||
-      split.find_first_not_of('\0', split_bytes) != absl::string_view::npos) {
-    return bad(internal::kHeaderSplitAt, "the split must be 1 to 63 bytes, then zeros");
-  }
-  info_.split = std::string(split.substr(0, split_bytes));
-  header.uuid_bytes = std::string(page.substr(internal::kHeaderUuidAt, 16));
-  header.index_digest = std::string(page.substr(internal::kHeaderIndexDigestAt, 32));
-  return header;
-}
-
-// What version 2 adds, and that the rest is zero.
-absl::Status ShardReader::LoadVersion(absl::string_view page, Header* header) {
-  header->counts.version = info_.version;
-  size_t end = internal::kHeaderEnd;
-  if (info_.version == kShardVersionAnnotated) {
-    end = internal::kHeaderAnnotatedEnd;
-    const auto media = LoadLittleEndian<uint32_t>(page.data() + internal::kHeaderMediaAt);
-    info_.media = static_cast<ShardMedia>(media);
-    if (info_.media < ShardMedia::kPictures || info_.media > ShardMedia::kFiles) {
-      return Bad("header", internal::kHeaderMediaAt, absl::StrCat("unknown media ", media));
-    }
-    if (LoadLittleEndian<uint32_t>(page.data() + internal::kHeaderMediaAt + 4) != 0) {
-      return Bad("header", internal::kHeaderMediaAt + 4, "reserved bytes must be zero");
-    }
-    const auto bytes = LoadLittleEndian<int64_t>(page.data() + internal::kHeaderAnnotationBytesAt);
-    if (bytes < 0 || bytes > static_cast<int64_t>(limits::kShardIndexSizeBytesMax) ||
-        (bytes > 0 && info_.media != ShardMedia::kPictures)) {
-      return Bad("header", internal::kHeaderAnnotationBytesAt,
-                 "impossible length of the annotations");
-    }
-    header->counts.annotation_bytes = bytes;
-  }
-  if (page.substr(end, internal::kHeaderCrcAt - end).find_first_not_of('\0') !=
-      absl::string_view::npos) {
-    return Bad("header", static_cast<int64_t>(end), "reserved bytes must be zero");
-  }
-  return absl::OkStatus();
-}
-
-absl::Status ShardReader::LoadFooter() {
-  std::string scratch;
-  const int64_t at = plan_.footer_at;
-  CVT_ASSIGN_OR_RETURN(const absl::string_view footer,
-                       Fetch(at, internal::FooterBytes(plan_.blocks), &scratch));
-  const absl::string_view covered = footer.substr(0, footer.size() - 4);
-  if (LoadLittleEndian<uint32_t>(footer.data() + covered.size()) != Crc32c(covered)) {
-    return Bad("footer", at, "the footer's CRC is wrong");
-  }
-  if (footer.substr(0, kShardFooterMagic.size()) != kShardFooterMagic ||
-      LoadLittleEndian<uint32_t>(footer.data() + 8) != kShardBlockBytes ||
-      LoadLittleEndian<uint32_t>(footer.data() + 12) != plan_.blocks) {
-    return Bad("footer", at, "not the footer of this shard");
-  }
-  crcs_.resize(Index(plan_.blocks));
-  std::memcpy(crcs_.data(), footer.data() + internal::kFooterFixedBytes, crcs_.size() * 4);
-  checked_ = std::make_unique<std::atomic<bool>[]>(crcs_.size());
-  return absl::OkStatus();
-}
-
-absl::Status ShardReader::LoadIndex(const Header& header) {
+absl::Status ShardReader::LoadIndex(absl::string_view index_digest, absl::string_view uuid_bytes) {
   CVT_ASSIGN_OR_RETURN(index_,
                        Fetch(plan_.table_at, plan_.index_end - plan_.table_at, &index_copy_));
   const Sha256Digest digest = Sha256Of(index_);
-  if (std::memcmp(digest.data(), header.index_digest.data(), digest.size()) != 0) {
+  if (std::memcmp(digest.data(), index_digest.data(), digest.size()) != 0) {
     return Bad("index", plan_.table_at, "its SHA-256 is not the one in the header");
   }
-  const Uuid uuid = internal::ShardUuid(header.index_digest);
-  if (std::memcmp(uuid.bytes().data(), header.uuid_bytes.data(), uuid.bytes().size()) != 0) {
+  const Uuid uuid = internal::ShardUuid(index_digest);
+  if (std::memcmp(uuid.bytes().data(), uuid_bytes.data(), uuid.bytes().size()) != 0) {
     return Bad("header", internal::kHeaderUuidAt, "the id does not belong to the index");
   }
   info_.uuid = uuid.ToString();

@@ -66,16 +66,11 @@ class ShardReader {
   absl::Status VerifyAll();
 
  private:
-  struct Header;
-
   ShardReader(absl::string_view name, absl::string_view memory,
               std::unique_ptr<RandomAccessFile> file, int64_t file_bytes);
 
   absl::Status Load();
-  absl::StatusOr<Header> LoadHeader();
-  absl::Status LoadVersion(absl::string_view page, Header* header);
-  absl::Status LoadFooter();
-  absl::Status LoadIndex(const Header& header);
+  absl::Status LoadIndex(absl::string_view index_digest, absl::string_view uuid_bytes);
   absl::Status CheckRecords(const internal::ShardCounts& counts) const;
   // What is wrong with the picture, or with what is none; empty if nothing is.
   std::string ProblemOfSource(const ShardRecord& record) const;
