@@ -1,7 +1,7 @@
 """ram-input (B3): everything in memory, at 128 pixels.
 
 FFCV's file holds raw pictures of at most 256 pixels, in the page cache; ours has decoded what the epochs
-before have asked for, and keeps it (worker/trainer/data/picture_cache.h). Both crop a quarter to all of
+before have asked for, and keeps it (formats/ladder/picture_cache.h). Both crop a quarter to all of
 the area, resize by area, flip, on two threads. Rates are images for a second of CPU time. The memory that
 each side needs is in the notes.
 """

@@ -3,7 +3,8 @@
 # Names to link: absl::*, protobuf::libprotobuf, gRPC::grpc++, gRPC::grpc++_reflection,
 # RocksDB::rocksdb-shared, prometheus-cpp::core, prometheus-cpp::pull, yaml-cpp, JPEG::JPEG,
 # PNG::PNG, TIFF::TIFF, PkgConfig::WebP, PkgConfig::SndFile, PkgConfig::Mpg123, OpenSSL::SSL,
-# OpenSSL::Crypto, ZLIB::ZLIB, EXPAT::EXPAT, Threads::Threads, GTest::gmock, benchmark::benchmark,
+# OpenSSL::Crypto, ZLIB::ZLIB, EXPAT::EXPAT, CURL::libcurl,
+# Threads::Threads, GTest::gmock, benchmark::benchmark,
 # LibTorch::cpu. RapidJSON is headers only, and found as they are.
 
 find_package(Threads REQUIRED)
@@ -26,6 +27,7 @@ find_package(TIFF REQUIRED)
 find_package(OpenSSL REQUIRED)
 find_package(ZLIB REQUIRED)
 find_package(EXPAT REQUIRED)
+find_package(CURL REQUIRED)
 find_package(PkgConfig REQUIRED)
 pkg_check_modules(WebP REQUIRED IMPORTED_TARGET GLOBAL libwebp libwebpdemux)
 pkg_check_modules(SndFile REQUIRED IMPORTED_TARGET GLOBAL sndfile)

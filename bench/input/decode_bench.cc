@@ -26,7 +26,7 @@ struct Crop {
   int32_t x, y, width, height;
 };
 
-// What worker/trainer/data/picture_reader does with a source.
+// What formats/ladder/picture_reader does with a source.
 absl::Status DecodeOne(formats::JpegDecoder& decoder, formats::Resizer& resizer,
                        absl::string_view bytes, const Crop& crop, int size, formats::Image* decoded,
                        uint8_t* pixels) {

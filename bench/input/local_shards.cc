@@ -37,10 +37,10 @@ absl::StatusOr<LocalShards> LocalShards::Load(FileSystem& files, const std::stri
   return LocalShards(std::move(version), absl::StrSplit(paths, '\n'));
 }
 
-absl::StatusOr<UniqueFd> LocalShards::GetShard(int32_t index) {
-  UniqueFd file(::open(paths_[static_cast<size_t>(index)].c_str(), O_RDONLY | O_CLOEXEC));
+absl::StatusOr<UniqueFd> LocalShards::GetShard(const trainer::ShardParts& shard) {
+  UniqueFd file(::open(paths_[static_cast<size_t>(shard.index)].c_str(), O_RDONLY | O_CLOEXEC));
   if (!file.valid()) {
-    return Unavailable(Reason::kShardNotFound, paths_[static_cast<size_t>(index)]);
+    return Unavailable(Reason::kShardNotFound, paths_[static_cast<size_t>(shard.index)]);
   }
   return file;
 }

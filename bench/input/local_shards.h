@@ -23,8 +23,8 @@ class LocalShards : public trainer::ShardProvider {
 
   const v1::DatasetVersion& version() const { return version_; }
 
-  void Prefetch(absl::Span<const int32_t> /*indices*/) override {}
-  absl::StatusOr<UniqueFd> GetShard(int32_t index) override;
+  void Prefetch(absl::Span<const trainer::ShardParts> /*shards*/) override {}
+  absl::StatusOr<UniqueFd> GetShard(const trainer::ShardParts& shard) override;
   void CancelWaits() override {}
 
  private:

@@ -15,8 +15,8 @@ SHARED = [
     ["proto"],
     ["common"],
     ["plan/network", "plan/curriculum", "plan/augment", "plan/recipe"],
-    ["formats/image", "formats/picture", "formats/audio", "formats/shard", "formats/checkpoint",
-     "formats/safetensors"],
+    ["formats/image", "formats/picture", "formats/audio", "formats/shard", "formats/ladder",
+     "formats/checkpoint", "formats/safetensors"],
 ]
 COLUMNS = {
     "coordinator": {
@@ -29,7 +29,7 @@ COLUMNS = {
     },
     "agent": {
         1: ["worker/agent/lease", "worker/agent/session"],
-        2: ["worker/agent/cache", "worker/agent/spool"],
+        2: ["worker/agent/cache", "worker/agent/origin", "worker/agent/spool"],
         3: ["worker/agent/supervise"],
         4: ["worker/agent/session/grpc"],
         5: ["worker/agent"],
@@ -75,6 +75,7 @@ LIBRARIES = [
     ("libwebp", r"webp/", ["formats/image"]),
     ("libsndfile", r"sndfile\.h$", ["formats/audio"]),
     ("libmpg123", r"mpg123\.h$", ["formats/audio"]),
+    ("libcurl", r"curl/", ["worker/agent/origin"]),
     ("RapidJSON", r"rapidjson/", ["client/dataset"]),
     ("Expat", r"expat\.h$", ["client/dataset"]),
     ("threads", r"(thread|pthread\.h|future)$", ["common"]),

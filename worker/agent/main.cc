@@ -110,6 +110,7 @@ AgentOptions MakeAgentOptions(const Options& options, const std::string& trainer
   agent.slot_memory_bytes = static_cast<int64_t>(slot_memory);
   agent.spool.size_bytes_max = options.spool_bytes;
   agent.cache.size_bytes_max = options.cache_bytes;
+  agent.transfers.shards_from = options.shards_from;
   agent.trainer.command = {trainer};
   agent.trainer.build_id = build.build_id;
   agent.trainer.threads_per_slot = options.threads_per_slot;

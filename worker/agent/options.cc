@@ -9,6 +9,7 @@
 #include "absl/strings/str_cat.h"
 #include "common/errors.h"
 #include "common/ids.h"
+#include "worker/agent/origin/shard_origin.h"
 
 namespace cvtrain::worker {
 namespace {
@@ -40,6 +41,9 @@ void AddFlags(Options& options, FlagSet& flags) {
   flags.Bytes("slot-memory", 0, &options.slot_memory,
               "memory of a slot; 0: an even share of the machine's");
   flags.Bytes("cache-bytes", 0, &options.cache_bytes, "bound of the cache of data and checkpoints");
+  flags.StringList("shards-from", 0, &options.shards_from, "PLACE",
+                   "a directory or a URL where shards lie, called by their SHA-256, as in a "
+                   "coordinator's shards/; asked in the order given, before the coordinator");
   flags.Bytes("spool-bytes", 0, &options.spool_bytes,
               "bound of the metrics and logs that wait for the coordinator; checkpoints, at most "
               "two of each trial, come on top");
@@ -81,6 +85,10 @@ absl::Status Validate(const Options& options) {
         absl::StrCat(options.cache_bytes));
   check(options.spool_bytes >= kSpoolBytesMin, "--spool-bytes", "must be at least 1 MiB",
         absl::StrCat(options.spool_bytes));
+  for (const std::string& place : options.shards_from) {
+    const absl::Status valid = ValidateOrigin(place);
+    check(valid.ok(), "--shards-from", std::string(valid.message()), place);
+  }
   check(options.hang_timeout >= absl::ZeroDuration(), "--hang-timeout", "must not be negative",
         absl::FormatDuration(options.hang_timeout));
   check(options.grace >= absl::ZeroDuration() && options.grace <= absl::Minutes(10), "--grace",

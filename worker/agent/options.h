@@ -3,6 +3,7 @@
 
 #include <cstdint>
 #include <string>
+#include <vector>
 
 #include "absl/status/status.h"
 #include "absl/time/time.h"
@@ -33,6 +34,8 @@ struct Options {
 
   // Bound of the cache of shards and checkpoints. See ContentCacheOptions.
   uint64_t cache_bytes = uint64_t{10} << 30;
+  // Where shards are looked for before the coordinator is asked: see ShardOrigin.
+  std::vector<std::string> shards_from;
   // Bound of the metrics and logs that wait for the coordinator; at most two checkpoints of each
   // trial come on top. See SpoolOptions.
   uint64_t spool_bytes = limits::kSpoolSizeBytesMax;

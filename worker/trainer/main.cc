@@ -80,6 +80,10 @@ v1::Hello MakeHello() {
   return hello;
 }
 
+// What may come for later stages while one trains: a few shards of a large data set, and all of
+// most others. The worker's cache has a bound of its own.
+constexpr int64_t kFetchAheadBytes = int64_t{2} << 30;
+
 // What decoded pictures may take beside the tensors, which the slot's limit counts: a share of the
 // slot, or, where a slot has no limit, a fixed amount.
 int64_t PictureCacheBytes(int64_t slot_bytes) {
@@ -91,6 +95,7 @@ int64_t PictureCacheBytes(int64_t slot_bytes) {
 
 absl::Status Serve(AgentLink& link) {
   ShardBatchSourceOptions source_options;
+  source_options.fetch_ahead_bytes = kFetchAheadBytes;
   const BatchSourceFactory batch_sources = [&](const BatchSourceContext& context) {
     return NewShardBatchSource(context, link, source_options);
   };

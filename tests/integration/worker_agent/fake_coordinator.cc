@@ -193,7 +193,8 @@ class FakeCoordinator::Service final : public session::v1::SessionService::Servi
       }
       std::string content = state_.shards[request->digest()];
       if (std::exchange(state_.damage_shard, false)) content[0] ^= 1;
-      response.set_data(content.substr(static_cast<size_t>(request->offset())));
+      response.set_data(content.substr(static_cast<size_t>(request->offset()),
+                                       static_cast<size_t>(request->length())));
     }
     response.set_crc32c(Crc32c(response.data()));
     writer->Write(response);

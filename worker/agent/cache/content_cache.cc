@@ -1,5 +1,7 @@
 #include "worker/agent/cache/content_cache.h"
 
+#include <sys/stat.h>
+
 #include <algorithm>
 #include <stop_token>
 #include <utility>
@@ -18,6 +20,7 @@ namespace cvtrain::worker {
 namespace {
 
 constexpr absl::string_view kPartSuffix = ".part";
+constexpr absl::string_view kPartsSuffix = ".parts";
 constexpr size_t kReadBytes = size_t{1} << 20;
 
 bool IsDigest(absl::string_view text) {
@@ -36,6 +39,13 @@ absl::StatusOr<std::string> HashFile(const RandomAccessFile& file) {
     offset += read;
     if (read < buffer.size()) return ToHex(hash.Finish());
   }
+}
+
+// What a file with holes takes on the disk; where that is not known, all of it.
+uint64_t DiskBytes(const RandomAccessFile& file, uint64_t size_bytes) {
+  struct stat facts = {};
+  if (file.descriptor() < 0 || ::fstat(file.descriptor(), &facts) != 0) return size_bytes;
+  return std::min(size_bytes, static_cast<uint64_t>(facts.st_blocks) * 512);
 }
 
 }  // namespace
@@ -104,12 +114,19 @@ absl::StatusOr<std::unique_ptr<ContentCache>> ContentCache::Open(FileSystem& fil
     for (const std::string& name : names) {
       absl::string_view digest = name;
       const bool part = absl::ConsumeSuffix(&digest, kPartSuffix);
+      const bool parts = absl::ConsumeSuffix(&digest, kPartsSuffix);
       if (!IsDigest(digest)) continue;
-      CVT_ASSIGN_OR_RETURN(const FileInfo info, files.Stat(JoinPath(cache->directory_, name)));
+      const std::string path = JoinPath(cache->directory_, name);
+      CVT_ASSIGN_OR_RETURN(const FileInfo info, files.Stat(path));
+      uint64_t bytes = info.size_bytes;
+      if (parts) {
+        CVT_ASSIGN_OR_RETURN(const auto file, files.NewRandomAccessFile(path));
+        bytes = DiskBytes(*file, bytes);
+      }
       Entry& entry = cache->entries_[std::string(digest)];
-      cache->size_bytes_ += info.size_bytes;
-      entry.size_bytes += info.size_bytes;
-      entry.whole = entry.whole || !part;
+      cache->size_bytes_ += bytes;
+      entry.size_bytes += bytes;
+      entry.whole = entry.whole || !(part || parts);
       // The order of last use is not kept over restarts; that of arrival is close.
       entry.last_use = absl::ToUnixMicros(info.modified);
       cache->uses_ = std::max(cache->uses_, entry.last_use);
@@ -129,12 +146,12 @@ std::string ContentCache::PartOf(const std::string& digest) const {
   return JoinPath(directory_, absl::StrCat(digest, kPartSuffix));
 }
 
+std::string ContentCache::PartsOf(const std::string& digest) const {
+  return JoinPath(directory_, absl::StrCat(digest, kPartsSuffix));
+}
+
 absl::StatusOr<CachedFile> ContentCache::Get(const ContentKey& key, const Fetch& fetch,
                                              const StopToken& stop) {
-  if (!IsDigest(key.digest)) {
-    return InvalidArgument(Reason::kFieldInvalid,
-                           absl::StrCat("digest: must be 64 hexadecimal digits, got ", key.digest));
-  }
   CVT_RETURN_IF_ERROR(Acquire(key.digest, stop));
   absl::StatusOr<CachedFile> file = GetBusy(key, fetch);
   SetIdle(key.digest);
@@ -142,21 +159,28 @@ absl::StatusOr<CachedFile> ContentCache::Get(const ContentKey& key, const Fetch&
   return file;
 }
 
-absl::StatusOr<std::optional<CachedFile>> ContentCache::GetIfHere(const ContentKey& key) {
+CachedFile ContentCache::Use(const ContentKey& key, std::unique_ptr<RandomAccessFile> file) {
+  absl::MutexLock lock(&mu_);
+  ++entries_[key.digest].users;
+  return CachedFile(this, key.digest, std::move(file));
+}
+
+absl::StatusOr<std::optional<CachedFile>> ContentCache::GetIfHere(
+    const ContentKey& key, absl::Span<const int32_t> sections) {
   {
     absl::MutexLock lock(&mu_);
     const auto it = entries_.find(key.digest);
-    if (it == entries_.end() || it->second.busy || !it->second.whole) return std::nullopt;
+    if (it == entries_.end() || it->second.busy) return std::nullopt;
+    if (!it->second.whole && sections.empty()) return std::nullopt;
     it->second.busy = true;
     it->second.last_use = ++uses_;
   }
   absl::StatusOr<std::unique_ptr<RandomAccessFile>> file = OpenVerified(key);
+  if (file.ok() && *file == nullptr && !sections.empty()) file = OpenParts(key, sections);
   std::optional<CachedFile> found;
   if (file.ok() && *file) {
     hits_.Increment();
-    absl::MutexLock lock(&mu_);
-    ++entries_[key.digest].users;
-    found = CachedFile(this, key.digest, *std::move(file));
+    found = Use(key, *std::move(file));
   }
   SetIdle(key.digest);
   if (!file.ok()) return Explain(file.status());
@@ -173,12 +197,17 @@ ContentCache::Verdict ContentCache::Verify(const ContentKey& key) {
     entry.verified = false;
   }
   const absl::StatusOr<std::unique_ptr<RandomAccessFile>> file = OpenVerified(key);
+  Verdict verdict = was_here ? Verdict::kDamaged : VerifyParts(key);
+  if (file.ok() && *file != nullptr) verdict = Verdict::kGood;
   SetIdle(key.digest);
-  if (file.ok() && *file != nullptr) return Verdict::kGood;
-  return was_here ? Verdict::kDamaged : Verdict::kAbsent;
+  return verdict;
 }
 
 absl::Status ContentCache::Acquire(const std::string& digest, const StopToken& stop) {
+  if (!IsDigest(digest)) {
+    return InvalidArgument(Reason::kFieldInvalid,
+                           absl::StrCat("digest: must be 64 hexadecimal digits, got ", digest));
+  }
   std::stop_callback wake(stop, [this] {
     absl::MutexLock lock(&mu_);
     idle_.SignalAll();
@@ -209,9 +238,7 @@ absl::StatusOr<CachedFile> ContentCache::GetBusy(const ContentKey& key, const Fe
     CVT_ASSIGN_OR_RETURN(std::unique_ptr<RandomAccessFile> file, OpenVerified(key));
     if (file) {
       if (!counted) hits_.Increment();
-      absl::MutexLock lock(&mu_);
-      ++entries_[key.digest].users;
-      return CachedFile(this, key.digest, std::move(file));
+      return Use(key, std::move(file));
     }
     if (!counted) misses_.Increment();
     counted = true;
@@ -270,6 +297,14 @@ absl::StatusOr<std::unique_ptr<RandomAccessFile>> ContentCache::OpenVerified(
 absl::Status ContentCache::Download(const ContentKey& key, const Fetch& fetch) {
   CVT_RETURN_IF_ERROR(Reserve(key.digest, key.size_bytes));
   CVT_RETURN_IF_ERROR(files_.CreateDir(directory_));
+  // Whoever uses parts has them open; the whole replaces them.
+  if (const absl::Status removed = files_.Remove(PartsOf(key.digest)); !absl::IsNotFound(removed)) {
+    CVT_RETURN_IF_ERROR(removed);
+  }
+  {
+    absl::MutexLock lock(&mu_);
+    entries_[key.digest].parts.reset();
+  }
   const std::string part = PartOf(key.digest);
   CVT_ASSIGN_OR_RETURN(std::unique_ptr<WritableFile> out,
                        files_.NewWritableFile(part, {.mode = WritableFileOptions::Mode::kAppend}));
@@ -278,12 +313,13 @@ absl::Status ContentCache::Download(const ContentKey& key, const Fetch& fetch) {
   }
   absl::Status done = absl::OkStatus();
   if (out->size() < key.size_bytes) {
-    done = fetch(out->size(), [&](absl::string_view piece) -> absl::Status {
+    const auto append = [&](absl::string_view piece) -> absl::Status {
       if (piece.size() > key.size_bytes - out->size()) {
         return DataLoss(Reason::kDataBad, "more bytes came than the file has");
       }
       return out->Append(piece);
-    });
+    };
+    done = fetch(out->size(), key.size_bytes - out->size(), append);
   }
   if (done.ok()) done = out->Flush();
   const uint64_t size = out->size();
@@ -339,7 +375,7 @@ absl::Status ContentCache::RemoveFiles(const std::vector<std::string>& digests) 
   absl::Status status;  // of the first that failed; the others go all the same
   for (const std::string& digest : digests) {
     evictions_.Increment();
-    for (const std::string& path : {PathOf(digest), PartOf(digest)}) {
+    for (const std::string& path : {PathOf(digest), PartOf(digest), PartsOf(digest)}) {
       const absl::Status removed = files_.Remove(path);
       if (!absl::IsNotFound(removed)) status.Update(removed);
     }
@@ -364,7 +400,6 @@ uint64_t ContentCache::EvictUnused() {
 }
 
 absl::Status ContentCache::Put(const std::string& digest, absl::Span<const char> bytes) {
-  if (!IsDigest(digest)) return InvalidArgument(Reason::kFieldInvalid, "digest: not one");
   CVT_RETURN_IF_ERROR(Acquire(digest, StopToken()));
   const absl::Status done = [&]() -> absl::Status {
     {
@@ -407,7 +442,7 @@ void ContentCache::Forget(const std::string& digest) {
 
 // Removes the files; the entry stays if it is in use or busy.
 void ContentCache::Drop(const std::string& digest) {
-  for (const std::string& path : {PathOf(digest), PartOf(digest)}) {
+  for (const std::string& path : {PathOf(digest), PartOf(digest), PartsOf(digest)}) {
     const absl::Status removed = files_.Remove(path);
     if (!removed.ok() && !absl::IsNotFound(removed)) {
       CVT_LOG(kWarning, "cannot remove a cached file").Field("status", removed);
@@ -420,6 +455,7 @@ void ContentCache::Drop(const std::string& digest) {
   it->second.size_bytes = 0;
   it->second.whole = false;
   it->second.verified = false;
+  it->second.parts.reset();
   if (!it->second.busy && it->second.users == 0) entries_.erase(it);
 }
 

@@ -19,6 +19,7 @@
 #include "common/file_system.h"
 #include "common/telemetry.h"
 #include "common/thread.h"
+#include "worker/agent/cache/sparse_shard.h"
 
 // Shards and checkpoints on the worker's disk, by content:
 //
@@ -26,11 +27,15 @@
 //                          again if size or time of modification have changed since, or
 //                          if somebody who read it doubts it
 //   {dir}/{sha256}.part    the beginning of a download, continued by the next one
+//   {dir}/{sha256}.parts   a shard of which some sections are here; see SparseShard
 //
 //   1. Pieces are appended to .part.  A crash leaves what had come.
 //   2. The whole is hashed. A wrong digest removes it; the download begins anew, once.
 //   3. .part is renamed. Nothing is synced: a file that a power cut has damaged does not
 //      have its digest, and is fetched again.
+//
+// A shard may also come section by section, each block of it verified by its CRC. Once all of it
+// is here it is hashed, and renamed as above.
 namespace cvtrain::worker {
 
 struct ContentCacheOptions {
@@ -76,9 +81,9 @@ class CachedFile {
 // share one download.
 class ContentCache {
  public:
-  // Delivers bytes from `offset` on to `sink`, in order; an error of the sink ends it.
-  using Sink = std::function<absl::Status(absl::string_view piece)>;
-  using Fetch = std::function<absl::Status(uint64_t offset, const Sink& sink)>;
+  // Delivers a range of the file.
+  using Sink = ByteSink;
+  using Fetch = RangeFetch;
 
   // `files` and `telemetry` must outlive it.
   // Errors of FileSystem, for a directory that cannot be made or read.
@@ -98,13 +103,25 @@ class ContentCache {
   //   INVALID_ARGUMENT (FIELD_INVALID)     the digest is not one
   absl::StatusOr<CachedFile> Get(const ContentKey& key, const Fetch& fetch, const StopToken& stop);
 
-  // The file if it is here whole and no other call is busy with it; else nothing. Reads the
-  // disk to verify it, and never waits for a download. Errors of FileSystem.
-  absl::StatusOr<std::optional<CachedFile>> GetIfHere(const ContentKey& key);
+  // A shard with at least its index and these sections: rungs by number, then the sources. What
+  // else is in the file is either right or zero. It grows in place: who has it open sees the
+  // sections that later calls bring, unless the file was removed in between. Errors as of Get(),
+  // and
+  //   DATA_LOSS (SHARD_BAD)                what came is no shard, or a block does not have its CRC
+  //   INVALID_ARGUMENT (FIELD_INVALID)     the shard has no such section
+  absl::StatusOr<CachedFile> GetSections(const ContentKey& key, absl::Span<const int32_t> sections,
+                                         const Fetch& fetch, const StopToken& stop);
+
+  // The file if it is here whole, or with these sections if any are named, and no other call is
+  // busy with it; else nothing. Reads the disk to verify it, and never waits for a download.
+  // Errors of FileSystem.
+  absl::StatusOr<std::optional<CachedFile>> GetIfHere(const ContentKey& key,
+                                                      absl::Span<const int32_t> sections = {});
 
   enum class Verdict { kGood, kDamaged, kAbsent };
-  // Reads a file again, whatever was found before: whether it is here and has its digest. One
-  // that has not is removed. An error of the disk counts as damage.
+  // Reads a file again, whatever was found before: whether it is here and has its digest, or, of
+  // a shard in parts, whether all blocks are right that have been. One that fails is removed. An
+  // error of the disk counts as damage.
   Verdict Verify(const ContentKey& key);
 
   // Adds what is in memory; `bytes` must have that digest, which the caller has just computed:
@@ -132,6 +149,9 @@ class ContentCache {
     absl::Time modified;
     int users = 0;
     int64_t last_use = 0;  // larger is later
+    // A shard of which parts are here; used by the call that is busy. Null also where an earlier
+    // process has left parts that nobody has looked at yet.
+    std::shared_ptr<SparseShard> parts;
   };
 
   ContentCache(FileSystem& files, std::string directory, const ContentCacheOptions& options,
@@ -139,6 +159,7 @@ class ContentCache {
 
   std::string PathOf(const std::string& digest) const;
   std::string PartOf(const std::string& digest) const;
+  std::string PartsOf(const std::string& digest) const;
 
   // Waits until the entry is not busy and makes it so.
   absl::Status Acquire(const std::string& digest, const StopToken& stop);
@@ -150,7 +171,19 @@ class ContentCache {
   absl::StatusOr<CachedFile> GetBusy(const ContentKey& key, const Fetch& fetch);
   // Null if the file is not there or was damaged (and is removed).
   absl::StatusOr<std::unique_ptr<RandomAccessFile>> OpenVerified(const ContentKey& key);
+  CachedFile Use(const ContentKey& key, std::unique_ptr<RandomAccessFile> file);
   absl::Status Download(const ContentKey& key, const Fetch& fetch);
+  absl::StatusOr<CachedFile> GetSectionsBusy(const ContentKey& key,
+                                             absl::Span<const int32_t> sections,
+                                             const Fetch& fetch);
+  // What is in {digest}.parts; null if there is no such file.
+  absl::StatusOr<std::shared_ptr<SparseShard>> FindParts(const ContentKey& key);
+  absl::StatusOr<std::unique_ptr<RandomAccessFile>> OpenParts(const ContentKey& key,
+                                                              absl::Span<const int32_t> sections);
+  absl::Status FetchParts(const ContentKey& key, SparseShard& parts, ReadWriteFile& file,
+                          absl::Span<const int32_t> sections, const Fetch& fetch);
+  // Whether all blocks that were here are still right.
+  Verdict VerifyParts(const ContentKey& key);
   absl::Status Reserve(const std::string& digest, uint64_t size_bytes);
   absl::Status WriteWhole(const std::string& path, absl::Span<const char> bytes);
   // Adds the way out to an error of the file system.

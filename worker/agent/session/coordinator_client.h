@@ -72,9 +72,9 @@ class CoordinatorClient {
   // DATA_LOSS (CHECKPOINT_BAD) if a piece does not have its CRC.
   virtual absl::Status DownloadCheckpoint(const std::string& checkpoint, uint64_t offset,
                                           const Sink& sink, const StopToken& stop) = 0;
-  // DATA_LOSS (SHARD_BAD) if a piece does not have its CRC.
-  virtual absl::Status FetchShard(const std::string& digest, uint64_t offset, const Sink& sink,
-                                  const StopToken& stop) = 0;
+  // `length` bytes, at least 1. DATA_LOSS (SHARD_BAD) if a piece does not have its CRC.
+  virtual absl::Status FetchShard(const std::string& digest, uint64_t offset, uint64_t length,
+                                  const Sink& sink, const StopToken& stop) = 0;
 
   // Cancels every call and the stream; returns when all callbacks have run. Later calls
   // fail with CANCELLED.

@@ -134,7 +134,8 @@ class Agent : private TrainerEvents, private CoordinatorClient::StreamListener {
   // TrainerEvents.
   void OnReport(const AttemptKey& key, int rank, trainer::v1::Report report) override;
   void OnLines(const AttemptKey& key, int rank, std::vector<v1::LogLine> lines) override;
-  void OnShardRequest(const TrainerRef& from, const AttemptKey& key, int index) override;
+  void OnShardRequest(const TrainerRef& from, const AttemptKey& key,
+                      const trainer::v1::ShardRequest& request) override;
   void OnStoreCall(const TrainerRef& from, const AttemptKey& key,
                    trainer::v1::StoreCall call) override;
   void OnCheckpoint(const TrainerRef& from, const AttemptKey& key,

@@ -98,7 +98,9 @@ void Agent::VerifySuspects(RankEnded ended, trainer::v1::Exit::Suspect suspect) 
 
 // --- Shards ---------------------------------------------------------------------
 
-void Agent::OnShardRequest(const TrainerRef& from, const AttemptKey& key, int index) {
+void Agent::OnShardRequest(const TrainerRef& from, const AttemptKey& key,
+                           const trainer::v1::ShardRequest& request) {
+  const int index = request.index();
   const auto it = attempts_.find(key);
   if (it == attempts_.end()) return;
   const auto& shards = it->second->assign.dataset().shards();
@@ -109,14 +111,15 @@ void Agent::OnShardRequest(const TrainerRef& from, const AttemptKey& key, int in
     return;
   }
   it->second->shards.insert(index);
-  transfers_->GetShard(
-      ContentOf(*shard), ScopeOf(key), [this, from, key, index](absl::StatusOr<CachedFile> file) {
-        // Mail must be copyable; the file is not.
-        auto shared = std::make_shared<absl::StatusOr<CachedFile>>(std::move(file));
-        loop_mail_.Post([this, from, key, index, shared] {
-          if (attempts_.contains(key)) SendShard(from, index, *shared);
-        });
-      });
+  transfers_->GetShard(ContentOf(*shard), {request.sections().begin(), request.sections().end()},
+                       ScopeOf(key), [this, from, key, index](absl::StatusOr<CachedFile> file) {
+                         // Mail must be copyable; the file is not.
+                         auto shared =
+                             std::make_shared<absl::StatusOr<CachedFile>>(std::move(file));
+                         loop_mail_.Post([this, from, key, index, shared] {
+                           if (attempts_.contains(key)) SendShard(from, index, *shared);
+                         });
+                       });
 }
 
 // The trainer maps what it gets: our descriptor is closed, and the cache may remove the file.

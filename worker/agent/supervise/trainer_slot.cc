@@ -336,7 +336,7 @@ void TrainerSlot::HandleFrame(trainer::v1::TrainerFrame frame, std::vector<Uniqu
       break;
     case trainer::v1::TrainerFrame::kShardRequest:
       rank_->unanswered.emplace(frame.message_case(), frame.shard_request().index());
-      events_.OnShardRequest(self, rank_->key, frame.shard_request().index());
+      events_.OnShardRequest(self, rank_->key, frame.shard_request());
       break;
     case trainer::v1::TrainerFrame::kStoreCall:
       rank_->unanswered.emplace(frame.message_case(), frame.store_call().id());

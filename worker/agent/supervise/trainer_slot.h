@@ -68,7 +68,8 @@ class TrainerEvents {
   virtual ~TrainerEvents() = default;
   virtual void OnReport(const AttemptKey& key, int rank, trainer::v1::Report report) = 0;
   virtual void OnLines(const AttemptKey& key, int rank, std::vector<v1::LogLine> lines) = 0;
-  virtual void OnShardRequest(const TrainerRef& from, const AttemptKey& key, int index) = 0;
+  virtual void OnShardRequest(const TrainerRef& from, const AttemptKey& key,
+                              const trainer::v1::ShardRequest& request) = 0;
   virtual void OnStoreCall(const TrainerRef& from, const AttemptKey& key,
                            trainer::v1::StoreCall call) = 0;
   virtual void OnCheckpoint(const TrainerRef& from, const AttemptKey& key,

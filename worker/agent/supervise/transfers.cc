@@ -30,6 +30,13 @@ bool IsPassing(const absl::Status& status) {
   return absl::IsUnavailable(status) || absl::IsDeadlineExceeded(status);
 }
 
+std::vector<std::unique_ptr<ShardOrigin>> MakeOrigins(const TransfersOptions& options,
+                                                      FileSystem& files) {
+  std::vector<std::unique_ptr<ShardOrigin>> origins;
+  for (const std::string& place : options.shards_from) origins.push_back(NewOrigin(files, place));
+  return origins;
+}
+
 }  // namespace
 
 Transfers::Transfers(const TransfersOptions& options, FileSystem& files, CoordinatorClient& client,
@@ -48,6 +55,7 @@ Transfers::Transfers(const TransfersOptions& options, FileSystem& files, Coordin
                                             .help = "Bytes of checkpoints uploaded"})),
       fetched_bytes_(telemetry.NewCounter({.name = "cvtrain_worker_fetched_bytes_total",
                                            .help = "Bytes of shards and checkpoints fetched"})),
+      origins_(MakeOrigins(options, files), clock, telemetry),
       checkpoints_(telemetry,
                    {.name = "cvtrain_worker_checkpoints_total",
                     .help = "Checkpoints of trainers, by what became of them"},
@@ -114,15 +122,17 @@ void Transfers::RunRetries(const StopToken& stop) {
 }
 
 struct Transfers::Wanted {
-  Wanted(const ContentKey& content, std::shared_ptr<TransferScope> of, Download from,
-         FileCallback answer, const TransfersOptions& options, Random& random)
+  Wanted(const ContentKey& content, std::vector<int32_t> parts, std::shared_ptr<TransferScope> of,
+         Download from, FileCallback answer, const TransfersOptions& options, Random& random)
       : key(content),
+        sections(std::move(parts)),
         scope(std::move(of)),
         download(std::move(from)),
         done(std::move(answer)),
         backoff(options.retry_delay_first, options.retry_delay_max, random) {}
 
   const ContentKey key;
+  const std::vector<int32_t> sections;         // of a shard; none: all of the file
   const std::shared_ptr<TransferScope> scope;  // shared with the attempt
   const Download download;
   const FileCallback done;
@@ -130,33 +140,43 @@ struct Transfers::Wanted {
   int losses = 0;  // how often wrong bytes came
 };
 
-void Transfers::GetShard(const ContentKey& key, std::shared_ptr<TransferScope> scope,
-                         FileCallback done) {
+void Transfers::GetShard(const ContentKey& key, std::vector<int32_t> sections,
+                         std::shared_ptr<TransferScope> scope, FileCallback done) {
   GetFile(
-      key, std::move(scope),
-      [this, key](uint64_t offset, const CoordinatorClient::Sink& sink, const StopToken& stop) {
-        return client_.FetchShard(key.digest, offset, sink, stop);
-      },
+      key, std::move(sections), std::move(scope),
+      [this](const Wanted& wanted, uint64_t offset, uint64_t length, const ByteSink& sink,
+             const StopToken& stop) { return FetchShard(wanted, offset, length, sink, stop); },
       std::move(done));
+}
+
+absl::Status Transfers::FetchShard(const Wanted& wanted, uint64_t offset, uint64_t length,
+                                   const ByteSink& sink, const StopToken& stop) {
+  uint64_t delivered = 0;
+  if (wanted.losses == 0) {
+    CVT_RETURN_IF_ERROR(origins_.Fetch(wanted.key, offset, length, sink, stop, &delivered));
+    if (delivered == length) return absl::OkStatus();
+  }
+  return client_.FetchShard(wanted.key.digest, offset + delivered, length - delivered, sink, stop);
 }
 
 void Transfers::GetCheckpoint(const session::v1::ResumePoint& resume,
                               std::shared_ptr<TransferScope> scope, FileCallback done) {
   GetFile(
       {.digest = resume.digest(), .size_bytes = static_cast<uint64_t>(resume.size_bytes())},
-      std::move(scope),
-      [this, name = resume.checkpoint()](uint64_t offset, const CoordinatorClient::Sink& sink,
-                                         const StopToken& stop) {
+      /*sections=*/{}, std::move(scope),
+      [this, name = resume.checkpoint()](const Wanted&, uint64_t offset, uint64_t,
+                                         const ByteSink& sink, const StopToken& stop) {
         return client_.DownloadCheckpoint(name, offset, sink, stop);
       },
       std::move(done));
 }
 
-void Transfers::GetFile(const ContentKey& key, std::shared_ptr<TransferScope> scope,
-                        Download download, FileCallback done) {
+void Transfers::GetFile(const ContentKey& key, std::vector<int32_t> sections,
+                        std::shared_ptr<TransferScope> scope, Download download,
+                        FileCallback done) {
   // Shared by the jobs that carry it from thread to thread.
-  auto wanted = std::make_shared<Wanted>(key, std::move(scope), std::move(download),
-                                         std::move(done), options_, random_);
+  auto wanted = std::make_shared<Wanted>(key, std::move(sections), std::move(scope),
+                                         std::move(download), std::move(done), options_, random_);
   Submit(lookup_jobs_, [this, wanted] { LookUp(wanted); });
 }
 
@@ -165,7 +185,8 @@ void Transfers::LookUp(const std::shared_ptr<Wanted>& wanted) {
     wanted->done(Cancelled(Reason::kStopping, "the attempt is over"));
     return;
   }
-  if (absl::StatusOr<std::optional<CachedFile>> here = cache_.GetIfHere(wanted->key);
+  if (absl::StatusOr<std::optional<CachedFile>> here =
+          cache_.GetIfHere(wanted->key, wanted->sections);
       here.ok() && *here) {
     wanted->done(**std::move(here));
     return;
@@ -179,18 +200,18 @@ void Transfers::Fetch(const std::shared_ptr<Wanted>& wanted) {
     wanted->done(Cancelled(Reason::kStopping, "the attempt is over"));
     return;
   }
-  absl::StatusOr<CachedFile> file = cache_.Get(
-      wanted->key,
-      [&](uint64_t offset, const ContentCache::Sink& sink) {
-        return wanted->download(
-            offset,
-            [&](absl::string_view piece) {
-              fetched_bytes_.Increment(static_cast<double>(piece.size()));
-              return sink(piece);
-            },
-            stop);
-      },
-      stop);
+  const auto fetch = [&](uint64_t offset, uint64_t length, const ByteSink& sink) {
+    return wanted->download(
+        *wanted, offset, length,
+        [&](absl::string_view piece) {
+          fetched_bytes_.Increment(static_cast<double>(piece.size()));
+          return sink(piece);
+        },
+        stop);
+  };
+  absl::StatusOr<CachedFile> file =
+      wanted->sections.empty() ? cache_.Get(wanted->key, fetch, stop)
+                               : cache_.GetSections(wanted->key, wanted->sections, fetch, stop);
   if (file.ok() || !MayRetry(*wanted, file.status())) {
     wanted->done(std::move(file));
     return;
@@ -206,7 +227,7 @@ bool Transfers::MayRetry(Wanted& wanted, const absl::Status& status) const {
   if (LimitNameOf(status) == "cache_bytes") {
     return wanted.key.size_bytes <= cache_.size_bytes_max();
   }
-  // Once it may have been the way here.
+  // Once it may have been the way here, or the place.
   return absl::IsDataLoss(status) && ++wanted.losses < 2;
 }
 

@@ -23,6 +23,7 @@
 #include "common/thread.h"
 #include "cvtrain/session/v1/session.pb.h"
 #include "worker/agent/cache/content_cache.h"
+#include "worker/agent/origin/shard_origins.h"
 #include "worker/agent/session/attempt_key.h"
 #include "worker/agent/session/coordinator_client.h"
 #include "worker/agent/spool/spool.h"
@@ -36,6 +37,9 @@ struct TransfersOptions {
   int fetch_threads = 4;
   // Checkpoints that are completed and uploaded at once.
   int store_threads = 2;
+  // Where shards are looked for before the coordinator is asked, in this order: valid for
+  // NewOrigin().
+  std::vector<std::string> shards_from;
   // Copies of checkpoints up to this size are kept in the cache, the newest of each
   // trial, for an attempt that goes on here. Larger ones cost more to write than they
   // save.
@@ -102,6 +106,9 @@ struct CheckpointOutcome {
 //                  |          +--- after a delay ---+          v
 //                  |     retry: one thread          +--- fetch: several threads ---> answer
 //
+// Shards come from the places that the operator has named, as far as they have them, and from the
+// coordinator. What has wrong bytes is asked of the coordinator alone.
+//
 // Callbacks run on its threads and must not block. Thread-safe.
 class Transfers {
  public:
@@ -113,9 +120,11 @@ class Transfers {
 
   using FileCallback = std::function<void(absl::StatusOr<CachedFile>)>;
 
-  // The shard with this content. Errors of ContentCache::Get(), of the coordinator, and
-  // CANCELLED when the scope is stopped. DATA_LOSS comes after a second try only.
-  void GetShard(const ContentKey& key, std::shared_ptr<TransferScope> scope, FileCallback done);
+  // The shard with this content: at least these sections of it, or all of it if none are named.
+  // Errors of ContentCache::GetSections(), of the coordinator, and CANCELLED when the scope is
+  // stopped. DATA_LOSS comes after a second try only.
+  void GetShard(const ContentKey& key, std::vector<int32_t> sections,
+                std::shared_ptr<TransferScope> scope, FileCallback done);
   // The checkpoint to go on from, the same way.
   void GetCheckpoint(const session::v1::ResumePoint& resume, std::shared_ptr<TransferScope> scope,
                      FileCallback done);
@@ -133,17 +142,20 @@ class Transfers {
 
  private:
   using Job = std::function<void()>;
-  // What is called for a digest, from an offset on.
-  using Download = std::function<absl::Status(uint64_t offset, const CoordinatorClient::Sink& sink,
-                                              const StopToken& stop)>;
   // A file on its way; shared by the jobs that follow each other.
   struct Wanted;
-
+  // What is called for a range of a file.
+  using Download =
+      std::function<absl::Status(const Wanted& wanted, uint64_t offset, uint64_t length,
+                                 const ByteSink& sink, const StopToken& stop)>;
   void RunJobs(BoundedQueue<Job>& jobs);
   void RunRetries(const StopToken& stop);
   void Submit(BoundedQueue<Job>& jobs, Job job);
-  void GetFile(const ContentKey& key, std::shared_ptr<TransferScope> scope, Download download,
-               FileCallback done);
+  void GetFile(const ContentKey& key, std::vector<int32_t> sections,
+               std::shared_ptr<TransferScope> scope, Download download, FileCallback done);
+  // From the first place that has it.
+  absl::Status FetchShard(const Wanted& wanted, uint64_t offset, uint64_t length,
+                          const ByteSink& sink, const StopToken& stop);
   void LookUp(const std::shared_ptr<Wanted>& wanted);
   void Fetch(const std::shared_ptr<Wanted>& wanted);
   // Whether the next try may be better.
@@ -167,6 +179,7 @@ class Transfers {
   Histogram& upload_seconds_;
   Counter& uploaded_bytes_;
   Counter& fetched_bytes_;
+  ShardOrigins origins_;
   CounterSet checkpoints_;
 
   absl::Mutex mu_;

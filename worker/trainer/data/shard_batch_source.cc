@@ -15,12 +15,14 @@
 #include "common/status_macros.h"
 #include "common/thread.h"
 #include "cvtrain/v1/recipe.pb.h"
+#include "formats/ladder/picture_cache.h"
+#include "formats/ladder/picture_reader.h"
 #include "formats/picture/picture_editor.h"
 #include "plan/augment/picture_draw.h"
 #include "plan/curriculum/sample_order.h"
+#include "worker/trainer/data/ahead_fetcher.h"
 #include "worker/trainer/data/batch_job.h"
-#include "worker/trainer/data/picture_cache.h"
-#include "worker/trainer/data/picture_reader.h"
+#include "worker/trainer/data/section_forecast.h"
 #include "worker/trainer/data/split_reader.h"
 
 namespace cvtrain::trainer {
@@ -137,6 +139,7 @@ class ShardBatchSource : public BatchSource {
         bad_validation_(validation_->images()),
         pictures_(options.picture_cache_bytes),
         pool_(std::make_shared<JobPool>()),
+        forecast_(context.dataset),
         walk_(context) {
     for (int i = 0; i < options_.decode_threads; ++i) {
       times_.push_back(std::make_unique<WorkTimes>(options_.clock));
@@ -152,11 +155,24 @@ class ShardBatchSource : public BatchSource {
   ~ShardBatchSource() override {
     Cancel();
     shards_.CancelWaits();
+    ahead_.reset();
     threads_.clear();
   }
 
   absl::Status StartTraining(int64_t step) override {
     walk_.Seek(step);
+    const std::vector<plan::Stage>& stages = context_.plan.curriculum().stages();
+    std::vector<SectionSet> sections;
+    for (const plan::Stage& stage : stages) {
+      sections.push_back(forecast_.OfTraining(context_.recipe.augmentation(), stage.scales));
+    }
+    stage_ = StageOf(walk_.epoch());
+    train_->Expect(sections[stage_]);
+    if (options_.fetch_ahead_bytes > 0) {
+      ahead_ = std::make_unique<AheadFetcher>(*train_, *validation_, sections, EvaluationSections(),
+                                              stage_, options_.fetch_ahead_bytes);
+    }
+    stage_sections_ = std::move(sections);
     // All shards of the first batches at once; decoding threads would ask for one at a time.
     train_->Prefetch(QueueTraining());
     return absl::OkStatus();
@@ -189,6 +205,7 @@ class ShardBatchSource : public BatchSource {
   absl::Status StartEvaluation(const EvaluationView& view) override {
     DropEvaluation();
     view_ = view;
+    validation_->Expect(forecast_.OfEvaluation(view.resize, view.crop));
     next_evaluated_ = context_.rank;
     QueueEvaluation();
     return absl::OkStatus();
@@ -234,11 +251,33 @@ class ShardBatchSource : public BatchSource {
       std::unique_ptr<BatchJob> job = pool_->Take();
       const int32_t epoch = walk_.epoch();
       walk_.Next(*job);
-      if (walk_.epoch() != epoch) pictures_.BeginEpoch();
+      if (walk_.epoch() != epoch && !walk_.AtEnd()) BeginEpoch();
       for (const BatchItem& item : job->items) samples.push_back(item.sample);
       Push(&ShardBatchSource::training_, std::move(job));
     }
     return samples;
+  }
+
+  void BeginEpoch() {
+    pictures_.BeginEpoch();
+    const size_t stage = StageOf(walk_.epoch());
+    if (stage == stage_) return;
+    stage_ = stage;
+    train_->Expect(stage_sections_[stage]);
+    if (ahead_ != nullptr) ahead_->BeginStage(stage);
+  }
+
+  size_t StageOf(int32_t epoch) const {
+    return static_cast<size_t>(context_.plan.curriculum().StageOf(epoch).index);
+  }
+
+  // What the evaluations of the recipe will read.
+  SectionSet EvaluationSections() const {
+    SectionSet sections;
+    for (const cvtrain::v1::EvaluationSize& size : context_.recipe.evaluation().sizes()) {
+      sections |= forecast_.OfEvaluation(size.resize(), size.crop());
+    }
+    return sections;
   }
 
   void QueueEvaluation() {
@@ -312,14 +351,15 @@ class ShardBatchSource : public BatchSource {
   // What a decoding thread works with.
   struct Tools {
     WorkTimes& times;
-    PictureReader training;
+    formats::PictureReader training;
     // Evaluation shows a picture once in a while, and always alike: caching it only takes room.
-    PictureReader evaluation;
+    formats::PictureReader evaluation;
     formats::PictureEditor editor = {};
   };
 
   void Decode(const StopToken& stop, WorkTimes& times) {
-    Tools tools = {.times = times, .training = PictureReader(&pictures_), .evaluation = {}};
+    Tools tools = {
+        .times = times, .training = formats::PictureReader(&pictures_), .evaluation = {}};
     while (!stop.stop_requested()) {
       times.Enter(WorkTimes::kIdle);
       const Turn turn = TakeTurn();
@@ -365,17 +405,21 @@ class ShardBatchSource : public BatchSource {
   absl::Status FillOne(Tools& tools, BatchJob& job, size_t i, int64_t& replaced) {
     const bool training = job.resize == 0;
     SplitReader& split = training ? *train_ : *validation_;
-    PictureReader& reader = training ? tools.training : tools.evaluation;
+    formats::PictureReader& reader = training ? tools.training : tools.evaluation;
     BadPictures& bad = training ? bad_train_ : bad_validation_;
     const absl::Span<uint8_t> pixels =
         absl::MakeSpan(job.pixels).subspan(i * job.picture_bytes(), job.picture_bytes());
     for (int64_t sample = job.items[i].sample;; sample = (sample + 1) % split.images()) {
       tools.times.Enter(WorkTimes::kNetwork);
-      CVT_ASSIGN_OR_RETURN(const SplitReader::Picture picture, split.Find(sample));
+      CVT_ASSIGN_OR_RETURN(SplitReader::Picture picture, split.Find(sample));
+      tools.times.Enter(WorkTimes::kDecode);
       const formats::ShardRecord facts = picture.shard->record(picture.record);
       const plan::PictureDraw draw = DrawOf(facts, job, i);
-      const PictureTarget target = {
+      const formats::PictureTarget target = {
           .crop = draw.crop, .width = job.width, .height = job.height, .flip = draw.flip};
+      const int section = formats::PictureReader::SectionOf(*picture.shard, picture.record, target);
+      if (!split.IsHere(sample, section)) tools.times.Enter(WorkTimes::kNetwork);
+      CVT_RETURN_IF_ERROR(split.Require(sample, section, &picture));
       tools.times.Enter(WorkTimes::kDisk);
       absl::Status status = reader.Find(*picture.shard, picture.record, target);
       tools.times.Enter(WorkTimes::kDecode);
@@ -415,12 +459,16 @@ class ShardBatchSource : public BatchSource {
   const std::unique_ptr<SplitReader> validation_;
   BadPictures bad_train_;
   BadPictures bad_validation_;
-  PictureCache pictures_;
+  formats::PictureCache pictures_;
   const std::shared_ptr<JobPool> pool_;
   std::vector<std::unique_ptr<WorkTimes>> times_;  // of each thread; constant once they run
 
+  const SectionForecast forecast_;
+
   // Of the training loop's thread.
   TrainingWalk walk_;
+  size_t stage_ = 0;                        // that walk_ is in
+  std::vector<SectionSet> stage_sections_;  // expected of each stage
   EvaluationView view_;
   int64_t next_evaluated_ = 0;
   StallMeter stall_{options_.clock, times_};
@@ -434,7 +482,9 @@ class ShardBatchSource : public BatchSource {
   absl::Status failure_ ABSL_GUARDED_BY(mu_);
   int64_t replaced_ ABSL_GUARDED_BY(mu_) = 0;
 
-  std::vector<std::unique_ptr<Thread>> threads_;  // the last member: they use all others
+  // The last members: they use all others.
+  std::unique_ptr<AheadFetcher> ahead_;  // null if nothing is fetched ahead
+  std::vector<std::unique_ptr<Thread>> threads_;
 };
 
 }  // namespace

@@ -20,6 +20,10 @@ struct ShardBatchSourceOptions {
   int batches_ahead = 3;
   // Decoded training pictures that are kept in memory, bytes; see PictureCache.
   int64_t picture_cache_bytes = 0;
+  // Sections of shards that a later stage will read and that are fetched while this one trains,
+  // bytes; what this stage reads comes before them, whatever it takes. 0: nothing is fetched before
+  // it is asked for.
+  int64_t fetch_ahead_bytes = 0;
   // For training_stall().
   const Clock& clock = RealClock();
 };

@@ -3,12 +3,21 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <vector>
 
 #include "absl/status/statusor.h"
 #include "absl/types/span.h"
 #include "common/unique_fd.h"
 
 namespace cvtrain::trainer {
+
+// What is wanted of a shard.
+struct ShardParts {
+  // Position of the shard in the data set's version.
+  int32_t index = 0;
+  // Rungs by number from 0, then the sources; none: all of the shard.
+  std::vector<int32_t> sections = {};
+};
 
 // Where the shards of an attempt's data set come from: the agent, in production.
 // Thread-safe.
@@ -18,18 +27,19 @@ class ShardProvider {
 
   // Asks for shards that GetShard() will soon be called for, all at once and without waiting. At
   // most kPrefetchMax: each holds a descriptor until then.
-  virtual void Prefetch(absl::Span<const int32_t> indices) = 0;
+  virtual void Prefetch(absl::Span<const ShardParts> shards) = 0;
   static constexpr size_t kPrefetchMax = 64;
 
-  // Waits for the shard at position `index` of the data set's version; its digest has been
-  // verified. The file can be read as long as the descriptor is open. One shard is not asked for
-  // by two threads at a time.
+  // Waits for a file of the shard's full size in which its index and those sections have been
+  // verified; the rest may be missing. Sections that are asked for later come into the same file,
+  // where who has mapped it sees them, or with all others into a new one. A file can be read as
+  // long as its descriptor is open. One shard is not asked for by two threads at a time.
   //
   // UNAVAILABLE (SHARD_NOT_FOUND)  it is damaged or gone where it comes from
   // INTERNAL (INTERNAL)            the agent cannot get it; the message says why
   // UNAVAILABLE (PEER_GONE)        the agent is gone
   // CANCELLED (STOPPING)           the attempt has ended
-  virtual absl::StatusOr<UniqueFd> GetShard(int32_t index) = 0;
+  virtual absl::StatusOr<UniqueFd> GetShard(const ShardParts& shard) = 0;
 
   // Makes waiting and later calls of GetShard() return CANCELLED (STOPPING), until the next
   // attempt: who waits in them is about to be joined.

@@ -48,12 +48,14 @@ SplitReader::Shard& SplitReader::ShardOf(int64_t position) const {
 
 void SplitReader::Prefetch(absl::Span<const int64_t> positions) {
   std::set<int32_t> seen;
-  std::vector<int32_t> wanted;
+  std::vector<ShardParts> wanted;
   for (const int64_t position : positions) {
     Shard& shard = ShardOf(position);
     if (!seen.insert(shard.index).second) continue;
     if (!shard.mu.TryLock()) continue;  // a decoding thread is asking for it
-    if (shard.reader == nullptr && shard.status.ok()) wanted.push_back(shard.index);
+    if (shard.opened.empty() && shard.status.ok()) {
+      wanted.push_back({.index = shard.index, .sections = expected().Numbers()});
+    }
     shard.mu.Unlock();
     if (wanted.size() == ShardProvider::kPrefetchMax) break;
   }
@@ -62,26 +64,76 @@ void SplitReader::Prefetch(absl::Span<const int64_t> positions) {
 
 absl::StatusOr<SplitReader::Picture> SplitReader::Find(int64_t position) {
   Shard& shard = ShardOf(position);
-  // Decoding threads wait here for a shard that one of them fetches.
-  absl::MutexLock lock(&shard.mu);
-  if (shard.reader == nullptr && shard.status.ok()) shard.status = Open(shard);
-  CVT_RETURN_IF_ERROR(shard.status);
-  return Picture{.shard = shard.reader.get(), .record = position - shard.first_image};
+  formats::ShardReader* reader = shard.reader.load(std::memory_order_acquire);
+  if (reader == nullptr) {
+    // Decoding threads wait here for a shard that one of them fetches.
+    absl::MutexLock lock(&shard.mu);
+    if (shard.opened.empty() && shard.status.ok()) shard.status = Get(shard, expected());
+    CVT_RETURN_IF_ERROR(shard.status);
+    reader = shard.opened.back()->reader.get();
+  }
+  return Picture{.shard = reader, .record = position - shard.first_image};
 }
 
-absl::Status SplitReader::Open(Shard& shard) const {
-  CVT_ASSIGN_OR_RETURN(UniqueFd fd, shards_.GetShard(shard.index));
-  CVT_ASSIGN_OR_RETURN(MappedFile file, MappedFile::Map(std::move(fd)));
-  shard.file = std::make_unique<MappedFile>(std::move(file));
-  const std::string name = absl::StrCat("shard ", shard.index, " of split ", split_);
-  CVT_ASSIGN_OR_RETURN(auto reader, formats::ShardReader::Open(shard.file->bytes(), name));
-  if (reader->info().records != shard.images || reader->info().split != split_) {
-    return DataLoss(Reason::kShardBad,
-                    absl::StrCat(name, ": has ", reader->info().records, " pictures of split ",
-                                 reader->info().split, ", the data set lists ", shard.images));
+absl::Status SplitReader::Require(int64_t position, int section, Picture* picture) {
+  Shard& shard = ShardOf(position);
+  // The newest file has all that ever came; the one that the picture was found in may not.
+  const bool is_here = shard.here.load(std::memory_order_acquire).Contains(section) &&
+                       shard.reader.load(std::memory_order_acquire) == picture->shard;
+  if (is_here) return absl::OkStatus();
+  absl::MutexLock lock(&shard.mu);
+  if (!shard.here.load(std::memory_order_relaxed).Contains(section) && shard.status.ok()) {
+    shard.status = Get(shard, SectionSet::Of(section) | expected());
   }
-  shard.reader = std::move(reader);
+  CVT_RETURN_IF_ERROR(shard.status);
+  picture->shard = shard.opened.back()->reader.get();
   return absl::OkStatus();
+}
+
+absl::StatusOr<int64_t> SplitReader::Fetch(int shard_number, SectionSet sections) {
+  Shard& shard = *by_position_[static_cast<size_t>(shard_number)];
+  absl::MutexLock lock(&shard.mu);
+  const SectionSet before = shard.here.load(std::memory_order_relaxed);
+  if (before.Contains(sections)) return 0;
+  CVT_RETURN_IF_ERROR(shard.status);
+  CVT_RETURN_IF_ERROR(Get(shard, sections));
+  const std::vector<formats::ShardRecord::Extent>& extents =
+      shard.opened.back()->reader->info().sections;
+  int64_t bytes = 0;
+  for (size_t s = 0; s < extents.size(); ++s) {
+    const int section = static_cast<int>(s);
+    if (sections.Contains(section) && !before.Contains(section)) bytes += extents[s].length;
+  }
+  return bytes;
+}
+
+absl::Status SplitReader::Get(Shard& shard, SectionSet sections) const {
+  const SectionSet wanted = shard.here.load(std::memory_order_relaxed) | sections;
+  CVT_ASSIGN_OR_RETURN(UniqueFd fd,
+                       shards_.GetShard({.index = shard.index, .sections = wanted.Numbers()}));
+  if (shard.opened.empty() || !shard.opened.back()->file.IsOf(fd)) {
+    CVT_ASSIGN_OR_RETURN(std::unique_ptr<Opened> opened, Open(shard, std::move(fd)));
+    shard.opened.push_back(std::move(opened));
+    shard.reader.store(shard.opened.back()->reader.get(), std::memory_order_release);
+  }
+  // After the reader: who sees the sections reads the file that has them.
+  shard.here.store(wanted, std::memory_order_release);
+  return absl::OkStatus();
+}
+
+absl::StatusOr<std::unique_ptr<SplitReader::Opened>> SplitReader::Open(const Shard& shard,
+                                                                       UniqueFd fd) const {
+  CVT_ASSIGN_OR_RETURN(MappedFile file, MappedFile::Map(std::move(fd)));
+  auto opened = std::make_unique<Opened>(Opened{.file = std::move(file), .reader = nullptr});
+  const std::string name = absl::StrCat("shard ", shard.index, " of split ", split_);
+  CVT_ASSIGN_OR_RETURN(opened->reader, formats::ShardReader::Open(opened->file.bytes(), name));
+  const formats::ShardInfo& info = opened->reader->info();
+  if (info.records != shard.images || info.split != split_) {
+    return DataLoss(Reason::kShardBad,
+                    absl::StrCat(name, ": has ", info.records, " pictures of split ", info.split,
+                                 ", the data set lists ", shard.images));
+  }
+  return opened;
 }
 
 }  // namespace cvtrain::trainer

@@ -1,5 +1,6 @@
 #include "worker/trainer/link/agent_link.h"
 
+#include <algorithm>
 #include <utility>
 
 #include "absl/strings/str_cat.h"
@@ -8,6 +9,17 @@
 #include "common/status_macros.h"
 
 namespace cvtrain::trainer {
+namespace {
+
+// Whether sections that were asked for, none being all, are at least those that are wanted.
+bool Covers(const std::vector<int32_t>& asked, const std::vector<int32_t>& wanted) {
+  if (asked.empty() || wanted.empty()) return asked.empty();
+  return std::all_of(wanted.begin(), wanted.end(), [&](int32_t section) {
+    return std::find(asked.begin(), asked.end(), section) != asked.end();
+  });
+}
+
+}  // namespace
 
 AgentLink::AgentLink(std::unique_ptr<UnixConnection> connection, const Clock& clock,
                      std::function<void(const absl::Status&)> on_agent_gone)
@@ -116,35 +128,54 @@ absl::StatusOr<Answer> AgentLink::Await(std::map<Key, std::optional<Answer>>& an
   return answer;
 }
 
-absl::Status AgentLink::SendShardRequest(int32_t index) {
+absl::Status AgentLink::SendShardRequest(const ShardParts& shard) {
   v1::TrainerFrame frame;
-  frame.mutable_shard_request()->set_index(index);
+  v1::ShardRequest& request = *frame.mutable_shard_request();
+  request.set_index(shard.index);
+  request.mutable_sections()->Add(shard.sections.begin(), shard.sections.end());
   return Send(frame);
 }
 
-void AgentLink::Prefetch(absl::Span<const int32_t> indices) {
-  for (const int32_t index : indices) {
+void AgentLink::Prefetch(absl::Span<const ShardParts> shards) {
+  for (const ShardParts& shard : shards) {
     {
       absl::MutexLock lock(&mu_);
-      if (!Ended().ok() || !shards_.emplace(index, std::nullopt).second) continue;
-      prefetched_.insert(index);
+      if (!Ended().ok() || !shards_.emplace(shard.index, std::nullopt).second) continue;
+      prefetched_.emplace(shard.index, shard.sections);
     }
-    if (!SendShardRequest(index).ok()) return;  // GetShard() will say so
+    if (!SendShardRequest(shard).ok()) return;  // GetShard() will say so
   }
 }
 
-absl::StatusOr<UniqueFd> AgentLink::GetShard(int32_t index) {
+absl::StatusOr<UniqueFd> AgentLink::GetShard(const ShardParts& shard) {
   bool asked = false;
+  bool enough = false;
   {
     absl::MutexLock lock(&mu_);
     CVT_RETURN_IF_ERROR(Ended());
     if (shards_cancelled_) return Cancelled(Reason::kStopping, "the attempt ends");
-    asked = prefetched_.erase(index) > 0;
-    if (!asked && !shards_.emplace(index, std::nullopt).second) {
-      return Internal(Reason::kInternal, absl::StrCat("shard ", index, " is asked for twice"));
+    if (const auto it = prefetched_.find(shard.index); it != prefetched_.end()) {
+      asked = true;
+      enough = Covers(it->second, shard.sections);
+      prefetched_.erase(it);
+    } else if (!shards_.emplace(shard.index, std::nullopt).second) {
+      return Internal(Reason::kInternal,
+                      absl::StrCat("shard ", shard.index, " is asked for twice"));
     }
   }
-  if (!asked) CVT_RETURN_IF_ERROR(SendShardRequest(index));
+  if (asked) {
+    absl::StatusOr<UniqueFd> file = AwaitShard(shard.index);
+    if (enough || !file.ok()) return file;
+    // Only part of it was asked for before.
+    absl::MutexLock lock(&mu_);
+    CVT_RETURN_IF_ERROR(Ended());
+    shards_.emplace(shard.index, std::nullopt);
+  }
+  CVT_RETURN_IF_ERROR(SendShardRequest(shard));
+  return AwaitShard(shard.index);
+}
+
+absl::StatusOr<UniqueFd> AgentLink::AwaitShard(int32_t index) {
   absl::MutexLock lock(&mu_);
   CVT_ASSIGN_OR_RETURN(ShardAnswer answer, Await(shards_, index));
   if (answer.error.empty() && answer.file.valid()) return std::move(answer.file);

@@ -6,8 +6,8 @@
 #include <map>
 #include <memory>
 #include <optional>
-#include <set>
 #include <string>
+#include <vector>
 
 #include "absl/base/thread_annotations.h"
 #include "absl/status/status.h"
@@ -69,8 +69,8 @@ class AgentLink : public TrainerHost,
   void WaitFor(absl::Duration duration) const override ABSL_LOCKS_EXCLUDED(mu_);
 
   // ShardProvider
-  void Prefetch(absl::Span<const int32_t> indices) override ABSL_LOCKS_EXCLUDED(mu_);
-  absl::StatusOr<UniqueFd> GetShard(int32_t index) override ABSL_LOCKS_EXCLUDED(mu_);
+  void Prefetch(absl::Span<const ShardParts> shards) override ABSL_LOCKS_EXCLUDED(mu_);
+  absl::StatusOr<UniqueFd> GetShard(const ShardParts& shard) override ABSL_LOCKS_EXCLUDED(mu_);
   void CancelWaits() override ABSL_LOCKS_EXCLUDED(mu_);
 
   // StoreTransport
@@ -96,7 +96,9 @@ class AgentLink : public TrainerHost,
   // After an error the connection is of no more use, and ends: what was reported must not get
   // lost without anybody's noticing.
   absl::Status Send(const v1::TrainerFrame& frame, int fd = -1);
-  absl::Status SendShardRequest(int32_t index);
+  absl::Status SendShardRequest(const ShardParts& shard);
+  // The answer to what was asked for, once it is there.
+  absl::StatusOr<UniqueFd> AwaitShard(int32_t index) ABSL_LOCKS_EXCLUDED(mu_);
   // Why nothing can be waited for any more; OK while the attempt runs.
   absl::Status Ended() const ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
   // Waits for `answers` to hold `key`, and takes it out.
@@ -119,7 +121,8 @@ class AgentLink : public TrainerHost,
   // By what was asked for; no value until the answer is there.
   std::map<int64_t, std::optional<v1::StoreReply>> store_calls_ ABSL_GUARDED_BY(mu_);
   std::map<int32_t, std::optional<ShardAnswer>> shards_ ABSL_GUARDED_BY(mu_);
-  std::set<int32_t> prefetched_ ABSL_GUARDED_BY(mu_);  // that GetShard() has not taken yet
+  // Sections of shards that GetShard() has not taken yet; none: all.
+  std::map<int32_t, std::vector<int32_t>> prefetched_ ABSL_GUARDED_BY(mu_);
   bool shards_cancelled_ ABSL_GUARDED_BY(mu_) = false;
 
   // Held while the handler runs, so that replacing it waits for it.

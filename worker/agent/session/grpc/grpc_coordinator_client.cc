@@ -91,8 +91,8 @@ class GrpcCoordinatorClient final : public CoordinatorClient {
                                 const Source& source, const StopToken& stop) override;
   absl::Status DownloadCheckpoint(const std::string& checkpoint, uint64_t offset, const Sink& sink,
                                   const StopToken& stop) override;
-  absl::Status FetchShard(const std::string& digest, uint64_t offset, const Sink& sink,
-                          const StopToken& stop) override;
+  absl::Status FetchShard(const std::string& digest, uint64_t offset, uint64_t length,
+                          const Sink& sink, const StopToken& stop) override;
 
   void Shutdown() override ABSL_LOCKS_EXCLUDED(mu_) {
     CloseStream();
@@ -273,7 +273,8 @@ absl::Status GrpcCoordinatorClient::DownloadCheckpoint(const std::string& checkp
 }
 
 absl::Status GrpcCoordinatorClient::FetchShard(const std::string& digest, uint64_t offset,
-                                               const Sink& sink, const StopToken& stop) {
+                                               uint64_t length, const Sink& sink,
+                                               const StopToken& stop) {
   grpc::ClientContext context;
   SetDeadline(options_.transfer_deadline, context);
   if (!Register(context)) return Stopped();
@@ -281,6 +282,7 @@ absl::Status GrpcCoordinatorClient::FetchShard(const std::string& digest, uint64
   request.set_worker(options_.worker);
   request.set_digest(digest);
   request.set_offset(static_cast<int64_t>(offset));
+  request.set_length(static_cast<int64_t>(length));
   const auto reader = stub_.FetchShard(&context, request);
   const absl::Status received = Receive(
       context, *reader, sink, Reason::kShardBad, stop,

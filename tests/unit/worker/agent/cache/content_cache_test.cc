@@ -40,7 +40,7 @@ struct Source {
 
   ContentKey key() const { return {.digest = Sha256Hex(content), .size_bytes = content.size()}; }
   ContentCache::Fetch fetch() {
-    return [this](uint64_t offset, const ContentCache::Sink& sink) -> absl::Status {
+    return [this](uint64_t offset, uint64_t, const ContentCache::Sink& sink) -> absl::Status {
       ++calls;
       last_offset = offset;
       uint64_t sent = 0;
@@ -303,11 +303,11 @@ TEST_F(ContentCacheTest, TwoCallersShareOneDownload) {
   absl::Notification started;
   absl::Notification go_on;
   std::atomic<int> downloads = 0;
-  const auto slow = [&](uint64_t offset, const ContentCache::Sink& sink) {
+  const auto slow = [&](uint64_t offset, uint64_t length, const ContentCache::Sink& sink) {
     ++downloads;
     started.Notify();
     go_on.WaitForNotification();
-    return source.fetch()(offset, sink);
+    return source.fetch()(offset, length, sink);
   };
   std::thread first([&] { EXPECT_THAT(cache_->Get(source.key(), slow, StopToken()), IsOk()); });
   started.WaitForNotification();
@@ -322,10 +322,10 @@ TEST_F(ContentCacheTest, AWaitForAnotherDownloadCanBeStopped) {
   Source source = {.content = std::string(95, 'a')};
   absl::Notification started;
   absl::Notification go_on;
-  const auto slow = [&](uint64_t offset, const ContentCache::Sink& sink) {
+  const auto slow = [&](uint64_t offset, uint64_t length, const ContentCache::Sink& sink) {
     started.Notify();
     go_on.WaitForNotification();
-    return source.fetch()(offset, sink);
+    return source.fetch()(offset, length, sink);
   };
   std::thread first([&] { EXPECT_THAT(cache_->Get(source.key(), slow, StopToken()), IsOk()); });
   started.WaitForNotification();

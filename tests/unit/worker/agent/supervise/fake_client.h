@@ -45,9 +45,18 @@ class FakeClient : public CoordinatorClient {
                                   const StopToken& stop) override {
     return download ? download(checkpoint, offset, sink, stop) : absl::OkStatus();
   }
-  absl::Status FetchShard(const std::string& digest, uint64_t offset, const Sink& sink,
-                          const StopToken& stop) override {
-    return download ? download(digest, offset, sink, stop) : absl::OkStatus();
+  absl::Status FetchShard(const std::string& digest, uint64_t offset, uint64_t length,
+                          const Sink& sink, const StopToken& stop) override {
+    if (!download) return absl::OkStatus();
+    // What answers has no end: it stops at the end of the file.
+    return download(
+        digest, offset,
+        [&, left = length](absl::string_view piece) mutable {
+          piece = piece.substr(0, left);
+          left -= piece.size();
+          return piece.empty() ? absl::OkStatus() : sink(piece);
+        },
+        stop);
   }
   void Shutdown() override {}
 

@@ -17,7 +17,8 @@ using ::testing::SizeIs;
 struct Events : TrainerEvents {
   void OnReport(const AttemptKey&, int, trainer::v1::Report) override {}
   void OnLines(const AttemptKey&, int, std::vector<v1::LogLine>) override {}
-  void OnShardRequest(const TrainerRef&, const AttemptKey&, int) override {}
+  void OnShardRequest(const TrainerRef&, const AttemptKey&,
+                      const trainer::v1::ShardRequest&) override {}
   void OnStoreCall(const TrainerRef&, const AttemptKey&, trainer::v1::StoreCall) override {}
   void OnCheckpoint(const TrainerRef&, const AttemptKey&, CheckpointBuffer) override {}
   void OnRankEnded(RankEnded end, trainer::v1::Exit::Suspect) override { ended.push_back(end); }

@@ -91,7 +91,7 @@ class TransfersTest : public ::testing::Test {
   }
   File GetShard(const ContentKey& key) {
     Answer<File> answer;
-    transfers_->GetShard(key, scope_, answer.callback());
+    transfers_->GetShard(key, /*sections=*/{}, scope_, answer.callback());
     return std::move(answer.Wait());
   }
 
@@ -136,6 +136,30 @@ class TransfersTest : public ::testing::Test {
   std::unique_ptr<Transfers> transfers_;
 };
 
+TEST_F(TransfersTest, AsksTheNamedPlacesFirstAndTheCoordinatorForTheRest) {
+  const ContentKey here = AddShard("what lies on the shared file system");
+  const ContentKey elsewhere = AddShard("what only the coordinator has");
+  ASSERT_THAT(files_.CreateDir("/shared"), IsOk());
+  ASSERT_THAT(WriteFileAtomic(files_, JoinPath("/shared", here.digest), sources_[here.digest]),
+              IsOk());
+  options_.shards_from = {"/nowhere", "/shared"};
+  Start();
+  EXPECT_THAT(GetShard(here), IsOk());
+  EXPECT_EQ(downloads_, 0);
+  EXPECT_THAT(GetShard(elsewhere), IsOk());
+  EXPECT_EQ(downloads_, 1);
+}
+
+TEST_F(TransfersTest, APlaceThatHasWrongBytesIsNotAskedAgainForThem) {
+  const ContentKey key = AddShard("the right bytes");
+  ASSERT_THAT(files_.CreateDir("/shared"), IsOk());
+  ASSERT_THAT(WriteFileAtomic(files_, JoinPath("/shared", key.digest), "the wrong bytes"), IsOk());
+  options_.shards_from = {"/shared"};
+  Start();
+  EXPECT_THAT(GetShard(key), IsOk());
+  EXPECT_EQ(downloads_, 1);
+}
+
 TEST_F(TransfersTest, FetchesAgainWhileTheCoordinatorIsAway) {
   const ContentKey key = AddShard("the bytes of a shard");
   on_download_ = [this](const std::string&) {
@@ -161,7 +185,7 @@ TEST_F(TransfersTest, WhatIsInTheCacheWaitsForNoOutage) {
   Start();
   ASSERT_THAT(GetShard(cached), IsOk());
   Answer<File> slow;
-  transfers_->GetShard(missing, scope_, slow.callback());
+  transfers_->GetShard(missing, {}, scope_, slow.callback());
   away.WaitForNotification();
   EXPECT_THAT(GetShard(cached), IsOk());
   back.Notify();
@@ -179,7 +203,7 @@ TEST_F(TransfersTest, OneOutageHoldsUpNoOtherDownload) {
   };
   Start();
   Answer<File> waiting;
-  transfers_->GetShard(bad, scope_, waiting.callback());
+  transfers_->GetShard(bad, {}, scope_, waiting.callback());
   EXPECT_THAT(GetShard(good), IsOk());
   away = false;
   EXPECT_THAT(waiting.Wait(), IsOk());

@@ -1,10 +1,12 @@
 #ifndef CVTRAIN_TESTS_UNIT_WORKER_TRAINER_DATA_PHOTO_DATASET_H_
 #define CVTRAIN_TESTS_UNIT_WORKER_TRAINER_DATA_PHOTO_DATASET_H_
 
+#include <fcntl.h>
 #include <sys/mman.h>
 #include <unistd.h>
 
 #include <algorithm>
+#include <map>
 #include <set>
 #include <string>
 #include <utility>
@@ -83,10 +85,26 @@ class PhotoDataset : public ShardProvider {
     absl::MutexLock lock(&mu_);
     return prefetched_;
   }
-
-  void Prefetch(absl::Span<const int32_t> indices) override {
+  // Waits until so many requests have come.
+  void AwaitAsked(size_t count) const {
+    const auto enough = [&]() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_) { return asked_.size() >= count; };
     absl::MutexLock lock(&mu_);
-    prefetched_.insert(prefetched_.end(), indices.begin(), indices.end());
+    mu_.Await(absl::Condition(&enough));
+  }
+  // The sections of each request in asked(); none: all.
+  std::vector<std::vector<int32_t>> asked_sections() const {
+    absl::MutexLock lock(&mu_);
+    return asked_sections_;
+  }
+  // From now on the cache has lost what it had: requests are answered with new files.
+  void LoseFiles() {
+    absl::MutexLock lock(&mu_);
+    handed_out_.clear();
+  }
+
+  void Prefetch(absl::Span<const ShardParts> shards) override {
+    absl::MutexLock lock(&mu_);
+    for (const ShardParts& shard : shards) prefetched_.push_back(shard.index);
   }
 
   void CancelWaits() override {
@@ -94,21 +112,24 @@ class PhotoDataset : public ShardProvider {
     cancelled_ = true;
   }
 
-  absl::StatusOr<UniqueFd> GetShard(int32_t index) override {
-    {
-      absl::MutexLock lock(&mu_);
-      asked_.push_back(index);
-      if (stalled_) {
-        mu_.Await(absl::Condition(&cancelled_));
-        return Cancelled(Reason::kStopping, "the attempt ends");
-      }
-      if (!failing_.second.ok() && failing_.first == index) return failing_.second;
+  // All of the shard, whatever is asked for; a later request is answered with the same file.
+  absl::StatusOr<UniqueFd> GetShard(const ShardParts& shard) override {
+    absl::MutexLock lock(&mu_);
+    asked_.push_back(shard.index);
+    asked_sections_.push_back(shard.sections);
+    if (stalled_) {
+      mu_.Await(absl::Condition(&cancelled_));
+      return Cancelled(Reason::kStopping, "the attempt ends");
     }
-    const std::string& bytes = files_[static_cast<size_t>(index)];
-    UniqueFd file(::memfd_create("shard", MFD_CLOEXEC));
-    CVT_CHECK(::write(file.get(), bytes.data(), bytes.size()) ==
-              static_cast<ssize_t>(bytes.size()));
-    return file;
+    if (!failing_.second.ok() && failing_.first == shard.index) return failing_.second;
+    UniqueFd& file = handed_out_[shard.index];
+    if (!file.valid()) {
+      const std::string& bytes = files_[static_cast<size_t>(shard.index)];
+      file = UniqueFd(::memfd_create("shard", MFD_CLOEXEC));
+      CVT_CHECK(::write(file.get(), bytes.data(), bytes.size()) ==
+                static_cast<ssize_t>(bytes.size()));
+    }
+    return UniqueFd(::fcntl(file.get(), F_DUPFD_CLOEXEC, 0));
   }
 
  private:
@@ -174,7 +195,9 @@ class PhotoDataset : public ShardProvider {
   mutable absl::Mutex mu_;
   std::pair<int32_t, absl::Status> failing_ ABSL_GUARDED_BY(mu_) = {-1, absl::OkStatus()};
   std::vector<int32_t> asked_ ABSL_GUARDED_BY(mu_);
+  std::vector<std::vector<int32_t>> asked_sections_ ABSL_GUARDED_BY(mu_);
   std::vector<int32_t> prefetched_ ABSL_GUARDED_BY(mu_);
+  std::map<int32_t, UniqueFd> handed_out_ ABSL_GUARDED_BY(mu_);
   bool stalled_ ABSL_GUARDED_BY(mu_) = false;
   bool cancelled_ ABSL_GUARDED_BY(mu_) = false;
 };

@@ -1,4 +1,4 @@
-#include "worker/trainer/data/picture_reader.h"
+#include "formats/ladder/picture_reader.h"
 
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
@@ -16,6 +16,10 @@ namespace {
 using ::cvtrain::testing::IsOk;
 using ::cvtrain::testing::Reason;
 using ::cvtrain::testing::StatusIs;
+
+using formats::PictureCache;
+using formats::PictureReader;
+using formats::PictureTarget;
 
 class PictureReaderTest : public ::testing::Test {
  protected:

@@ -21,6 +21,7 @@ using ::cvtrain::testing::IsOk;
 using ::cvtrain::testing::Message;
 using ::cvtrain::testing::Reason;
 using ::cvtrain::testing::StatusIs;
+using ::testing::ElementsAre;
 using ::testing::HasSubstr;
 using ::testing::SizeIs;
 
@@ -97,7 +98,8 @@ TEST_F(AgentLinkTest, TellsWhenTheAgentIsGone) {
   agent_.reset();
   gone_.WaitForNotification();
   EXPECT_FALSE(link_->WaitForStart().has_value());
-  EXPECT_THAT(link_->GetShard(0), StatusIs(absl::StatusCode::kUnavailable, Reason("PEER_GONE")));
+  EXPECT_THAT(link_->GetShard({.index = 0}),
+              StatusIs(absl::StatusCode::kUnavailable, Reason("PEER_GONE")));
 }
 
 TEST_F(AgentLinkTest, TakesWhatIsNoFrameForAnEnd) {
@@ -124,27 +126,51 @@ TEST_F(AgentLinkTest, GetsShards) {
     frame.mutable_shard()->set_cause(cvtrain::v1::CAUSE_INTERNAL);
     Send(frame);
   });
-  CVT_ASSERT_OK_AND_ASSIGN(const UniqueFd shard, link_->GetShard(7));
+  CVT_ASSERT_OK_AND_ASSIGN(const UniqueFd shard, link_->GetShard({.index = 7}));
   EXPECT_TRUE(shard.valid());
-  EXPECT_THAT(link_->GetShard(8),
+  EXPECT_THAT(link_->GetShard({.index = 8}),
               StatusIs(absl::StatusCode::kUnavailable, Reason("SHARD_NOT_FOUND"),
                        Message(HasSubstr("no such file"))));
-  EXPECT_THAT(link_->GetShard(9), StatusIs(absl::StatusCode::kInternal, Reason("INTERNAL"),
-                                           Message(HasSubstr("the disk is full"))));
+  EXPECT_THAT(link_->GetShard({.index = 9}),
+              StatusIs(absl::StatusCode::kInternal, Reason("INTERNAL"),
+                       Message(HasSubstr("the disk is full"))));
 }
 
 TEST_F(AgentLinkTest, PrefetchesShardsWithoutWaiting) {
   Start();
   CVT_ASSERT_OK_AND_ASSIGN(const SharedMemory file, SharedMemory::Create("test", 10));
-  link_->Prefetch({3, 5});
+  link_->Prefetch({ShardParts{.index = 3}, ShardParts{.index = 5}});
   for (const int32_t index : {3, 5}) {
     EXPECT_EQ(Receive(v1::TrainerFrame::kShardRequest).shard_request().index(), index);
     v1::AgentFrame frame;
     frame.mutable_shard()->set_index(index);
     Send(frame, file.fd());
   }
-  EXPECT_THAT(link_->GetShard(5), IsOk());
-  EXPECT_THAT(link_->GetShard(3), IsOk());
+  EXPECT_THAT(link_->GetShard({.index = 5}), IsOk());
+  EXPECT_THAT(link_->GetShard({.index = 3}), IsOk());
+}
+
+TEST_F(AgentLinkTest, AsksAgainForSectionsThatWereNotPrefetched) {
+  Start();
+  CVT_ASSERT_OK_AND_ASSIGN(const SharedMemory file, SharedMemory::Create("test", 10));
+  std::vector<std::vector<int32_t>> asked;
+  const auto answer = [&](int times) {
+    for (int i = 0; i < times; ++i) {
+      const v1::ShardRequest request = Receive(v1::TrainerFrame::kShardRequest).shard_request();
+      asked.push_back({request.sections().begin(), request.sections().end()});
+      v1::AgentFrame frame;
+      frame.mutable_shard()->set_index(request.index());
+      Send(frame, file.fd());
+    }
+  };
+  link_->Prefetch({ShardParts{.index = 3, .sections = {0, 1}}});
+  answer(1);
+  EXPECT_THAT(link_->GetShard({.index = 3, .sections = {1}}), IsOk()) << "it was prefetched";
+  EXPECT_THAT(asked, ElementsAre(ElementsAre(0, 1)));
+  link_->Prefetch({ShardParts{.index = 3, .sections = {0, 1}}});
+  Thread agent("agent", [&](StopToken) { answer(2); });
+  EXPECT_THAT(link_->GetShard({.index = 3, .sections = {0, 1, 2}}), IsOk());
+  EXPECT_THAT(asked, ElementsAre(ElementsAre(0, 1), ElementsAre(0, 1), ElementsAre(0, 1, 2)));
 }
 
 TEST_F(AgentLinkTest, WaitsForShardsEndWhenTheyAreCancelled) {
@@ -153,8 +179,10 @@ TEST_F(AgentLinkTest, WaitsForShardsEndWhenTheyAreCancelled) {
     Receive(v1::TrainerFrame::kShardRequest);
     link_->CancelWaits();
   });
-  EXPECT_THAT(link_->GetShard(0), StatusIs(absl::StatusCode::kCancelled, Reason("STOPPING")));
-  EXPECT_THAT(link_->GetShard(1), StatusIs(absl::StatusCode::kCancelled, Reason("STOPPING")));
+  EXPECT_THAT(link_->GetShard({.index = 0}),
+              StatusIs(absl::StatusCode::kCancelled, Reason("STOPPING")));
+  EXPECT_THAT(link_->GetShard({.index = 1}),
+              StatusIs(absl::StatusCode::kCancelled, Reason("STOPPING")));
 }
 
 TEST_F(AgentLinkTest, EndsTheConnectionWhenAFrameCannotBeSent) {
@@ -190,7 +218,8 @@ TEST_F(AgentLinkTest, AStopAtOnceEndsWhatWaits) {
     Receive(v1::TrainerFrame::kShardRequest);
     Stop(session::v1::StopAttempt::MODE_NOW, cvtrain::v1::CAUSE_PREEMPTED);
   });
-  EXPECT_THAT(link_->GetShard(0), StatusIs(absl::StatusCode::kCancelled, Reason("STOPPING")));
+  EXPECT_THAT(link_->GetShard({.index = 0}),
+              StatusIs(absl::StatusCode::kCancelled, Reason("STOPPING")));
   link_->WaitFor(absl::Hours(1));
   EXPECT_EQ(link_->stop_request().mode, StopRequest::Mode::kNow);
   EXPECT_EQ(link_->stop_request().cause, cvtrain::v1::CAUSE_PREEMPTED);
@@ -230,7 +259,8 @@ TEST_F(AgentLinkTest, SendsReportsBeforeTheCheckpointAndBeforeTheExit) {
   EXPECT_THAT(link_->SendExit(exit), IsOk());
   EXPECT_EQ(Receive(v1::TrainerFrame::kReport).report().series(0).steps(0), 5);
   EXPECT_EQ(Receive(v1::TrainerFrame::kExit).exit().cause(), cvtrain::v1::CAUSE_FINISHED);
-  EXPECT_THAT(link_->GetShard(0), StatusIs(absl::StatusCode::kCancelled, Reason("STOPPING")));
+  EXPECT_THAT(link_->GetShard({.index = 0}),
+              StatusIs(absl::StatusCode::kCancelled, Reason("STOPPING")));
 }
 
 TEST_F(AgentLinkTest, PassesReleasesOn) {

@@ -1,11 +1,11 @@
-#include "worker/trainer/data/picture_cache.h"
+#include "formats/ladder/picture_cache.h"
 
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
 #include <memory>
 
-namespace cvtrain::trainer {
+namespace cvtrain::formats {
 namespace {
 
 using ::testing::IsNull;
@@ -16,8 +16,8 @@ PictureCache::Key KeyOf(int64_t record, int rung = 0, int scale_denominator = 1)
   return {.shard = nullptr, .record = record, .rung = rung, .scale_denominator = scale_denominator};
 }
 
-std::shared_ptr<const formats::Image> Picture() {
-  auto image = std::make_shared<formats::Image>();
+std::shared_ptr<const Image> Picture() {
+  auto image = std::make_shared<Image>();
   image->Resize(5, 2);
   return image;
 }
@@ -99,4 +99,4 @@ TEST(PictureCacheTest, APictureOutlivesItsPlace) {
 }
 
 }  // namespace
-}  // namespace cvtrain::trainer
+}  // namespace cvtrain::formats

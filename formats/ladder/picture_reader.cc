@@ -1,4 +1,4 @@
-#include "worker/trainer/data/picture_reader.h"
+#include "formats/ladder/picture_reader.h"
 
 #include <algorithm>
 #include <cmath>
@@ -8,23 +8,19 @@
 #include "common/errors.h"
 #include "common/status_macros.h"
 
-namespace cvtrain::trainer {
+namespace cvtrain::formats {
 namespace {
-
-using formats::Image;
-using formats::ImageView;
-using formats::Rect;
 
 // Parts of a pixel to which a crop is known in a rung; enough to be seen nowhere.
 constexpr int64_t kUnit = 256;
 
 // One side of a crop in pixels of a rung: inside, at least a pixel long.
-formats::Resizer::Span ToRung(double from, double length, double scale, int pixels) {
+Resizer::Span ToRung(double from, double length, double scale, int pixels) {
   const int64_t end = pixels * kUnit;
   const auto round = [&](double value, int64_t low, int64_t high) {
     return std::clamp<int64_t>(std::llround(value * scale * static_cast<double>(kUnit)), low, high);
   };
-  formats::Resizer::Span side = {.unit = kUnit};
+  Resizer::Span side = {.unit = kUnit};
   side.from = round(from, 0, end - kUnit);
   side.length = round(from + length, side.from + kUnit, end) - side.from;
   return side;
@@ -38,42 +34,45 @@ ImageView Part(const Image& image, const Rect& rect) {
 
 }  // namespace
 
-PictureReader::Cut PictureReader::CutOf(const formats::ShardReader& shard, int64_t record,
+int PictureReader::SectionOf(const ShardReader& shard, int64_t record,
+                             const PictureTarget& target) {
+  return PickRung(shard.record(record), shard.info().rungs,
+                  {.crop_width = target.crop.width,
+                   .crop_height = target.crop.height,
+                   .target_width = target.width,
+                   .target_height = target.height});
+}
+
+PictureReader::Cut PictureReader::CutOf(const ShardReader& shard, int64_t record,
                                         const PictureTarget& target) {
-  const formats::ShardRecord facts = shard.record(record);
+  const ShardRecord facts = shard.record(record);
   const std::vector<int>& rungs = shard.info().rungs;
-  const int rung = formats::PickRung(facts, rungs,
-                                     {.crop_width = target.crop.width,
-                                      .crop_height = target.crop.height,
-                                      .target_width = target.width,
-                                      .target_height = target.height});
-  const formats::PictureSize size = formats::RungSize(facts, rungs, rung);
+  const int rung = SectionOf(shard, record, target);
+  const PictureSize size = RungSize(facts, rungs, rung);
   Cut cut;
   if (rung == static_cast<int>(rungs.size())) {
-    cut.is_jpeg =
-        facts.source_format == formats::SourceFormat::kJpeg && facts.source_orientation == 1;
+    cut.is_jpeg = facts.source_format == SourceFormat::kJpeg && facts.source_orientation == 1;
   }
-  cut.crop = formats::PlanScaledCrop(
-      ToRung(target.crop.x, target.crop.width, static_cast<double>(size.width) / facts.source.width,
-             size.width),
-      ToRung(target.crop.y, target.crop.height,
-             static_cast<double>(size.height) / facts.source.height, size.height),
-      target.width, target.height, /*denominator_max=*/cut.is_jpeg ? 8 : 1);
+  cut.crop =
+      PlanScaledCrop(ToRung(target.crop.x, target.crop.width,
+                            static_cast<double>(size.width) / facts.source.width, size.width),
+                     ToRung(target.crop.y, target.crop.height,
+                            static_cast<double>(size.height) / facts.source.height, size.height),
+                     target.width, target.height, /*denominator_max=*/cut.is_jpeg ? 8 : 1);
   const int denominator = cut.crop.scale_denominator;
   cut.key = {.shard = &shard, .record = record, .rung = rung, .scale_denominator = denominator};
-  cut.width = formats::ScaledSide(size.width, denominator);
-  cut.height = formats::ScaledSide(size.height, denominator);
+  cut.width = ScaledSide(size.width, denominator);
+  cut.height = ScaledSide(size.height, denominator);
   return cut;
 }
 
-absl::Status PictureReader::Read(formats::ShardReader& shard, int64_t record,
-                                 const PictureTarget& target, absl::Span<uint8_t> pixels) {
+absl::Status PictureReader::Read(ShardReader& shard, int64_t record, const PictureTarget& target,
+                                 absl::Span<uint8_t> pixels) {
   CVT_RETURN_IF_ERROR(Find(shard, record, target));
   return Decode(pixels);
 }
 
-absl::Status PictureReader::Find(formats::ShardReader& shard, int64_t record,
-                                 const PictureTarget& target) {
+absl::Status PictureReader::Find(ShardReader& shard, int64_t record, const PictureTarget& target) {
   target_ = target;
   cut_ = CutOf(shard, record, target);
   whole_ = cache_ != nullptr ? cache_->Find(cut_.key) : nullptr;
@@ -133,4 +132,4 @@ void PictureReader::DecodeForCache() {
   whole_ = std::move(image);
 }
 
-}  // namespace cvtrain::trainer
+}  // namespace cvtrain::formats

@@ -1,8 +1,8 @@
-#include "worker/trainer/data/picture_cache.h"
+#include "formats/ladder/picture_cache.h"
 
 #include <utility>
 
-namespace cvtrain::trainer {
+namespace cvtrain::formats {
 namespace {
 
 // Entries that one reservation looks at: a full cache of current pictures must not cost a walk.
@@ -10,7 +10,7 @@ constexpr int kLookedAtMax = 8;
 
 }  // namespace
 
-std::shared_ptr<const formats::Image> PictureCache::Find(const Key& key) {
+std::shared_ptr<const Image> PictureCache::Find(const Key& key) {
   absl::MutexLock lock(&mu_);
   const auto found = entries_.find(key);
   if (found == entries_.end()) {
@@ -36,7 +36,7 @@ void PictureCache::Release(int64_t bytes) {
   bytes_ -= bytes;
 }
 
-void PictureCache::Insert(const Key& key, std::shared_ptr<const formats::Image> image,
+void PictureCache::Insert(const Key& key, std::shared_ptr<const Image> image,
                           int64_t reserved_bytes) {
   absl::MutexLock lock(&mu_);
   const auto [entry, is_new] = entries_.try_emplace(
@@ -75,4 +75,4 @@ void PictureCache::MakeRoom(int64_t bytes) {
   }
 }
 
-}  // namespace cvtrain::trainer
+}  // namespace cvtrain::formats

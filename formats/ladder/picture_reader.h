@@ -1,5 +1,5 @@
-#ifndef CVTRAIN_WORKER_TRAINER_DATA_PICTURE_READER_H_
-#define CVTRAIN_WORKER_TRAINER_DATA_PICTURE_READER_H_
+#ifndef CVTRAIN_FORMATS_LADDER_PICTURE_READER_H_
+#define CVTRAIN_FORMATS_LADDER_PICTURE_READER_H_
 
 #include <cstdint>
 #include <memory>
@@ -14,11 +14,11 @@
 #include "formats/image/picture_decoder.h"
 #include "formats/image/resize.h"
 #include "formats/image/scaled_crop.h"
+#include "formats/ladder/picture_cache.h"
 #include "formats/shard/shard_reader.h"
 #include "plan/augment/crop.h"
-#include "worker/trainer/data/picture_cache.h"
 
-namespace cvtrain::trainer {
+namespace cvtrain::formats {
 
 // How a picture of a shard becomes pixels of a batch.
 struct PictureTarget {
@@ -46,7 +46,7 @@ class PictureReader {
   //
   // Returns DATA_LOSS (SHARD_BAD) and other errors of ShardReader::Read() if the
   // shard is damaged.
-  absl::Status Find(formats::ShardReader& shard, int64_t record, const PictureTarget& target);
+  absl::Status Find(ShardReader& shard, int64_t record, const PictureTarget& target);
 
   // Fills `pixels`, height x width x 3 bytes, with what was found last. Called
   // once after each Find() that succeeded.
@@ -55,41 +55,45 @@ class PictureReader {
   // the picture itself cannot be decoded.
   absl::Status Decode(absl::Span<uint8_t> pixels);
 
+  // Which section of the shard Find() reads: a rung by number, or info().rungs.size() for the
+  // source.
+  static int SectionOf(const ShardReader& shard, int64_t record, const PictureTarget& target);
+
   // Both at once.
-  absl::Status Read(formats::ShardReader& shard, int64_t record, const PictureTarget& target,
+  absl::Status Read(ShardReader& shard, int64_t record, const PictureTarget& target,
                     absl::Span<uint8_t> pixels);
 
  private:
   // What is to be decoded of a picture.
   struct Cut {
     PictureCache::Key key;
-    formats::ScaledCrop crop;  // of the rung
-    int width = 0;             // of the whole rung at that scale
+    ScaledCrop crop;  // of the rung
+    int width = 0;    // of the whole rung at that scale
     int height = 0;
     bool is_jpeg = true;  // an upright JPEG, which can be decoded in part
   };
-  static Cut CutOf(const formats::ShardReader& shard, int64_t record, const PictureTarget& target);
+  static Cut CutOf(const ShardReader& shard, int64_t record, const PictureTarget& target);
 
   // The part of the picture that is to be resized.
-  absl::StatusOr<formats::ImageView> DecodeCut();
-  absl::Status DecodeWhole(formats::Image* out);
+  absl::StatusOr<ImageView> DecodeCut();
+  absl::Status DecodeWhole(Image* out);
   // Decodes all of it into the cache, if there is room and nothing of it is damaged.
   void DecodeForCache();
 
   PictureCache* const cache_;
-  formats::JpegDecoder decoder_;
-  formats::PictureDecoder originals_;  // of what is no upright JPEG
-  formats::Resizer resizer_;
-  formats::Image decoded_;
+  JpegDecoder decoder_;
+  PictureDecoder originals_;  // of what is no upright JPEG
+  Resizer resizer_;
+  Image decoded_;
 
   // Of the picture that was found last.
   PictureTarget target_;
   Cut cut_;
-  std::shared_ptr<const formats::Image> whole_;  // decoded before
-  absl::string_view bytes_;                      // to be decoded; into the shard or scratch_
+  std::shared_ptr<const Image> whole_;  // decoded before
+  absl::string_view bytes_;             // to be decoded; into the shard or scratch_
   std::string scratch_;
 };
 
-}  // namespace cvtrain::trainer
+}  // namespace cvtrain::formats
 
-#endif  // CVTRAIN_WORKER_TRAINER_DATA_PICTURE_READER_H_
+#endif  // CVTRAIN_FORMATS_LADDER_PICTURE_READER_H_

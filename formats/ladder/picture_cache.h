@@ -1,5 +1,5 @@
-#ifndef CVTRAIN_WORKER_TRAINER_DATA_PICTURE_CACHE_H_
-#define CVTRAIN_WORKER_TRAINER_DATA_PICTURE_CACHE_H_
+#ifndef CVTRAIN_FORMATS_LADDER_PICTURE_CACHE_H_
+#define CVTRAIN_FORMATS_LADDER_PICTURE_CACHE_H_
 
 #include <cstdint>
 #include <deque>
@@ -11,7 +11,7 @@
 #include "formats/image/image.h"
 #include "formats/shard/shard_reader.h"
 
-namespace cvtrain::trainer {
+namespace cvtrain::formats {
 
 // Decoded pictures in memory, as far as a budget goes: what epoch after epoch is cut from the same
 // rung is decoded once. An entry is exactly what a decoder would give again, so no pixel of a batch
@@ -26,7 +26,7 @@ class PictureCache {
  public:
   // One decoding of one picture.
   struct Key {
-    const formats::ShardReader* shard = nullptr;
+    const ShardReader* shard = nullptr;
     int64_t record = 0;
     int rung = 0;
     int scale_denominator = 1;
@@ -45,7 +45,7 @@ class PictureCache {
   explicit PictureCache(int64_t budget_bytes) : budget_bytes_(budget_bytes) {}
 
   // Null if it is not there. The picture stays valid while it is held.
-  std::shared_ptr<const formats::Image> Find(const Key& key) ABSL_LOCKS_EXCLUDED(mu_);
+  std::shared_ptr<const Image> Find(const Key& key) ABSL_LOCKS_EXCLUDED(mu_);
 
   // Makes room for a picture that is about to be decoded; false if there is none. What was reserved
   // is used by Insert() or given back by Release().
@@ -53,7 +53,7 @@ class PictureCache {
   void Release(int64_t bytes) ABSL_LOCKS_EXCLUDED(mu_);
 
   // Keeps `image`, for which `reserved_bytes`, at least its size, were reserved.
-  void Insert(const Key& key, std::shared_ptr<const formats::Image> image, int64_t reserved_bytes)
+  void Insert(const Key& key, std::shared_ptr<const Image> image, int64_t reserved_bytes)
       ABSL_LOCKS_EXCLUDED(mu_);
 
   // A new epoch begins. What no epoch has asked for since kEpochsKept epochs may go.
@@ -70,7 +70,7 @@ class PictureCache {
 
  private:
   struct Entry {
-    std::shared_ptr<const formats::Image> image;
+    std::shared_ptr<const Image> image;
     int64_t bytes = 0;
     int64_t last_used = 0;  // epoch
   };
@@ -91,6 +91,6 @@ class PictureCache {
   int64_t misses_ ABSL_GUARDED_BY(mu_) = 0;
 };
 
-}  // namespace cvtrain::trainer
+}  // namespace cvtrain::formats
 
-#endif  // CVTRAIN_WORKER_TRAINER_DATA_PICTURE_CACHE_H_
+#endif  // CVTRAIN_FORMATS_LADDER_PICTURE_CACHE_H_
