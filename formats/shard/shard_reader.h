@@ -21,10 +21,10 @@ namespace cvtrain::formats {
 
 // Reads a shard, and lets no byte of it be used before it is verified.
 //
-// Opening checks the header (CRC32C), the footer (CRC32C), the whole index (SHA-256), that every
-// extent lies where the format says, that annotations keep their rules (annotation_rules.h), and
-// that the file has exactly the length it claims. Reads versions 1 and 2. Blocks of
-// data (1 MiB, CRC32C) are checked when a picture in them is first read.
+// Opening checks the header (CRC32C), the footer (CRC32C), the index (CRC32C of its blocks), that
+// every extent lies where the format says, that annotations keep their rules (annotation_rules.h),
+// and that the file has exactly the length it claims. Reads versions 1 and 2. Blocks of data (1
+// MiB, CRC32C) are checked when a picture in them is first read.
 //
 // Thread-safe.
 class ShardReader {
@@ -62,7 +62,8 @@ class ShardReader {
   // NOT_FOUND (SHARD_NOT_FOUND) if the record has no such rung; the errors of the file system.
   absl::StatusOr<absl::string_view> Read(int64_t record, int rung, std::string* scratch);
 
-  // Reads and checks every block, padding included. Errors as of Read().
+  // Reads and checks every block, padding included, and the SHA-256 of the index. Errors as of
+  // Read().
   absl::Status VerifyAll();
 
  private:
@@ -70,7 +71,9 @@ class ShardReader {
               std::unique_ptr<RandomAccessFile> file, int64_t file_bytes);
 
   absl::Status Load();
-  absl::Status LoadIndex(absl::string_view index_digest, absl::string_view uuid_bytes);
+  absl::Status LoadIndex(absl::string_view uuid_bytes);
+  bool AreSound(absl::string_view blocks) const;
+  absl::Status CheckIndexDigest() const;
   absl::Status CheckRecords(const internal::ShardCounts& counts) const;
   // What is wrong with the picture, or with what is none; empty if nothing is.
   std::string ProblemOfSource(const ShardRecord& record) const;
@@ -94,6 +97,7 @@ class ShardReader {
   const int64_t file_bytes_;
   ShardInfo info_;
   internal::ShardPlan plan_;
+  std::string index_digest_;    // SHA-256, as the header says
   std::string index_copy_;      // of a file
   absl::string_view index_;     // record table, keys, source digests, annotations
   std::vector<uint32_t> crcs_;  // of each block
