@@ -33,6 +33,11 @@ SourceFormat FormatOf(ImageKind kind) {
   }
 }
 
+// Short side up to which a picture has Huffman tables of its own. On 60 photos of ImageNet at
+// quality 90 they save 9 % of the bytes at 72 pixels, 4 % at 144 and 500, and take as long again as
+// all the rest.
+constexpr int kOwnTablesSideMax = 112;
+
 }  // namespace
 
 LadderMaker::LadderMaker(formats::LadderOptions options, const formats::ImageLimits& limits)
@@ -75,8 +80,7 @@ absl::StatusOr<Ladder> LadderMaker::Make(absl::string_view file) {
     if (KeepsFile(file, info)) {
       ladder.source = std::string(file);
     } else {
-      CVT_ASSIGN_OR_RETURN(ladder.source,
-                           formats::EncodeJpeg(picture_, {.quality = options_.jpeg_quality}));
+      CVT_ASSIGN_OR_RETURN(ladder.source, Encode());
     }
   }
   // From the largest down, each from the one above: an average of averages is the average.
@@ -85,10 +89,14 @@ absl::StatusOr<Ladder> LadderMaker::Make(absl::string_view file) {
     const int side = options_.rungs[i];
     if (std::min(ladder.size.width, ladder.size.height) <= side) continue;
     Shrink(formats::ShrinkToShortSide(ladder.size, side));
-    CVT_ASSIGN_OR_RETURN(ladder.rungs[i],
-                         formats::EncodeJpeg(picture_, {.quality = options_.jpeg_quality}));
+    CVT_ASSIGN_OR_RETURN(ladder.rungs[i], Encode());
   }
   return ladder;
+}
+
+absl::StatusOr<std::string> LadderMaker::Encode() const {
+  const bool small = std::min(picture_.width, picture_.height) <= kOwnTablesSideMax;
+  return formats::EncodeJpeg(picture_, {.quality = options_.jpeg_quality, .optimize = small});
 }
 
 void LadderMaker::Shrink(PictureSize size) {

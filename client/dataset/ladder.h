@@ -30,8 +30,9 @@ struct Ladder {
 //
 // The picture is decoded, turned by its EXIF orientation, shrunk by area averaging to the source's
 // size, from there to the largest rung, and on from rung to rung; all are written as JPEG 4:2:0 of
-// `jpeg_quality`. A source stays the file that it was if that is a baseline JPEG in grey or YCbCr,
-// upright, of at most 1 MiB and within `source_side`; and always with `keep_originals`.
+// `jpeg_quality`, small ones with Huffman tables of their own. A source stays the file that it was
+// if that is a baseline JPEG in grey or YCbCr, upright, of at most 1 MiB and within `source_side`;
+// and always with `keep_originals`.
 //
 // Thread-compatible: one per thread.
 class LadderMaker {
@@ -49,6 +50,7 @@ class LadderMaker {
   bool KeepsFile(absl::string_view file, const formats::ImageInfo& info) const;
   // picture_ to `size`.
   void Shrink(formats::PictureSize size);
+  absl::StatusOr<std::string> Encode() const;
 
   const formats::LadderOptions options_;
   formats::PictureDecoder pictures_;

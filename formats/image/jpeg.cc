@@ -334,7 +334,7 @@ absl::StatusOr<std::string> EncodeJpeg(const ImageView& image, const JpegEncodeO
     info.in_color_space = JCS_RGB;
     jpeg_set_defaults(&info);  // YCbCr, 4:2:0
     jpeg_set_quality(&info, options.quality, TRUE);
-    info.optimize_coding = TRUE;
+    info.optimize_coding = options.optimize ? TRUE : FALSE;
     info.dct_method = JDCT_ISLOW;
     jpeg_start_compress(&info, TRUE);
     for (int y = 0; y < image.height; ++y) {
