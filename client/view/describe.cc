@@ -61,14 +61,21 @@ std::string SizesText(const v1::PlannedStage& stage) {
   });
 }
 
+// In whole seconds, at least one.
+absl::Duration DurationOf(const google::protobuf::Duration& duration) {
+  return absl::Ceil(absl::Seconds(duration.seconds()) + absl::Nanoseconds(duration.nanos()),
+                    absl::Seconds(1));
+}
+
 Table StageTable(const google::protobuf::RepeatedPtrField<v1::PlannedStage>& stages) {
-  Table table({"STAGE", "EPOCHS", "SIZES(px:batch)", "STEPS", "IMAGES", "FLOPS", "MEMORY"});
+  Table table({"STAGE", "EPOCHS", "SIZES(px:batch)", "STEPS", "IMAGES", "FLOPS", "MEMORY", "TIME"});
   for (const v1::PlannedStage& stage : stages) {
     table.AddRow(
         {absl::StrCat(stage.index() + 1),
          absl::StrCat(stage.from_epoch() + 1, "-", stage.to_epoch()), SizesText(stage),
          absl::StrCat(stage.steps()), absl::StrCat(stage.images()), FormatCount(stage.flops()),
-         FormatBytes(static_cast<uint64_t>(std::max<int64_t>(0, stage.peak_memory_bytes())))});
+         FormatBytes(static_cast<uint64_t>(std::max<int64_t>(0, stage.peak_memory_bytes()))),
+         stage.has_duration() ? FormatElapsed(DurationOf(stage.duration())) : ""});
   }
   return table;
 }
@@ -77,12 +84,17 @@ std::string TotalsText(const google::protobuf::RepeatedPtrField<v1::PlannedStage
   int64_t steps = 0;
   int64_t images = 0;
   double flops = 0;
+  absl::Duration duration;
   for (const v1::PlannedStage& stage : stages) {
+    duration += DurationOf(stage.duration());
     steps += stage.steps();
     images += stage.images();
     flops += stage.flops();
   }
-  return absl::StrCat(steps, " steps, ", images, " images, ", FormatCount(flops), " FLOPs a trial");
+  return absl::StrCat(
+      steps, " steps, ", images, " images, ", FormatCount(flops), " FLOPs",
+      duration > absl::ZeroDuration() ? absl::StrCat(", about ", FormatElapsed(duration)) : "",
+      " a trial");
 }
 
 Table AttemptTable(const v1::Trial& trial) {
@@ -182,7 +194,13 @@ std::string PreviewText(const v1::PreviewExperimentResponse& preview, const std:
   Page page;
   page.Section("Recipe, with every default", yaml);
   page.Section("Stages of a trial", StageTable(preview.stages()));
-  if (!preview.stages().empty()) page.Section("Work", TotalsText(preview.stages()));
+  if (!preview.stages().empty()) {
+    std::string work = TotalsText(preview.stages());
+    if (!preview.duration_basis().empty()) {
+      absl::StrAppend(&work, "\nTimes: ", EscapeText(preview.duration_basis()));
+    }
+    page.Section("Work", work);
+  }
 
   Table trials({"TRIAL", "HPARAMS"});
   int number = 1;

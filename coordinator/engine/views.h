@@ -7,6 +7,7 @@
 #include "absl/status/statusor.h"
 #include "absl/strings/string_view.h"
 #include "coordinator/engine/page_token.h"
+#include "coordinator/engine/throughput.h"
 #include "coordinator/engine/view.h"
 #include "cvtrain/storage/v1/snapshot.pb.h"
 #include "cvtrain/v1/checkpoint.pb.h"
@@ -90,6 +91,9 @@ absl::StatusOr<v1::ListDatasetVersionsResponse> ListDatasetVersions(
 struct StagesToPlan {
   v1::Recipe recipe;
   plan::TrialFacts facts;
+  // For PredictDurations().
+  int32_t slots = 1;
+  Throughput throughput;
 };
 
 // NOT_FOUND (TRIAL_NOT_FOUND).

@@ -15,8 +15,9 @@ namespace {
 // Plans what a view has left: see StagesToPlan.
 template <typename Stages>
 absl::Status PlanStages(const StagesToPlan& to_plan, Stages& stages) {
-  CVT_ASSIGN_OR_RETURN(const std::vector<v1::PlannedStage> planned,
+  CVT_ASSIGN_OR_RETURN(std::vector<v1::PlannedStage> planned,
                        plan::PlannedStages(to_plan.recipe, to_plan.facts));
+  PredictDurations(to_plan.recipe, to_plan.slots, to_plan.throughput, absl::MakeSpan(planned));
   stages = {planned.begin(), planned.end()};
   return absl::OkStatus();
 }

@@ -96,15 +96,19 @@ TEST(PreviewTest, ShowsRecipeStagesTrialsAndWarnings) {
       steps: 10
       images: 320
       flops: 2e9
+      duration { seconds: 95 nanos: 1 }
     }
+    duration_basis: "measured in experiments/1/trials/1\x1b"
     trials { parameters { key: "recipe.epochs" value: "5" } }
     trial_count: 1
     warnings: "slow\x1b"
   )pb");
-  EXPECT_THAT(PreviewText(preview, "epochs: 5\n"),
-              AllOf(HasSubstr("Recipe, with every default:\n  epochs: 5\n"), HasSubstr("96:32"),
-                    HasSubstr("10 steps, 320 images, 2G FLOPs a trial"), HasSubstr("epochs=5"),
-                    HasSubstr("slow\\x1b"), HasSubstr("Nothing was submitted.")));
+  EXPECT_THAT(
+      PreviewText(preview, "epochs: 5\n"),
+      AllOf(HasSubstr("Recipe, with every default:\n  epochs: 5\n"), HasSubstr("96:32"),
+            HasSubstr("10 steps, 320 images, 2G FLOPs, about 1m36s a trial\n"),
+            HasSubstr("epochs=5"), HasSubstr("Times: measured in experiments/1/trials/1\\x1b"),
+            HasSubstr("slow\\x1b"), HasSubstr("Nothing was submitted.")));
 }
 
 }  // namespace
