@@ -19,7 +19,7 @@ constexpr std::pair<const char*, const char*> kSecondWords[] = {
     {"list", "exp sweep trial ckpt worker dataset"},
     {"ls", "exp sweep trial ckpt worker dataset"},
     {"ckpt", "ls verify export describe"},
-    {"dataset", "create ls describe verify"},
+    {"dataset", "create ls describe preview verify"},
     {"worker", "ls describe"},
     {"completion", "bash zsh fish"},
 };

@@ -187,6 +187,33 @@ absl::Status Connection::UploadShard(const std::string& request_id, const v1::Sh
   return impl_->Repeat([&](absl::Duration) { return impl_->Call(kStreamTimeout, send); });
 }
 
+absl::Status Connection::ReadShard(const std::string& version, int32_t index, uint64_t offset,
+                                   uint64_t length,
+                                   const std::function<absl::Status(absl::string_view)>& chunk) {
+  const auto stub = v1::DatasetService::NewStub(impl_->channel_);
+  v1::ReadShardRequest request;
+  request.set_version(version);
+  request.set_index(index);
+  request.set_offset(static_cast<int64_t>(offset));
+  request.set_length(static_cast<int64_t>(length));
+  const absl::Status end = impl_->Call(kStreamTimeout, [&](grpc::ClientContext& context) {
+    const auto reader = stub->ReadShard(&context, request);
+    v1::ReadShardResponse response;
+    absl::Status status;
+    while (status.ok() && reader->Read(&response)) {
+      status =
+          Crc32c(response.data()) == response.crc32c()
+              ? chunk(response.data())
+              : DataLoss(Reason::kShardBad, absl::StrCat("bytes of shard ", index, " of ", version,
+                                                         " were damaged on the way; try again"));
+    }
+    if (!status.ok()) context.TryCancel();
+    const absl::Status finished = FromGrpcStatus(reader->Finish());
+    return status.ok() ? finished : status;
+  });
+  return impl_->Explain(end);
+}
+
 absl::StatusOr<std::vector<v1::Trial>> Connection::AllTrials(const std::string& parent) {
   v1::ListTrialsRequest request;
   request.set_parent(parent);

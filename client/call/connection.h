@@ -97,6 +97,13 @@ class Connection {
   absl::Status UploadShard(const std::string& request_id, const v1::Shard& shard,
                            const std::string& path);
 
+  // Calls `chunk` with `length` bytes of a shard from `offset` on, in order; its error ends the
+  // transfer. `version` is datasets/{name}/versions/{number}. Checks every chunk's CRC: DATA_LOSS
+  // (SHARD_BAD).
+  absl::Status ReadShard(const std::string& version, int32_t index, uint64_t offset,
+                         uint64_t length,
+                         const std::function<absl::Status(absl::string_view)>& chunk);
+
   // All pages of a list, in its order.
   absl::StatusOr<std::vector<v1::Trial>> AllTrials(const std::string& parent);
 

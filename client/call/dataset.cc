@@ -1,4 +1,4 @@
-// cvctl dataset create|ls|describe|verify
+// cvctl dataset create|ls|describe|preview|verify
 #include "client/call/dataset_verbs.h"
 #include "client/call/verb.h"
 
@@ -13,6 +13,7 @@ constexpr Subcommand kSubcommands[] = {
      [](const Cli& cli, const Arguments& rest) {
        return RunDescribe(cli, WithKind("dataset", rest));
      }},
+    {"preview", "a contact sheet of what a recipe's stages feed", PreviewDataset},
     {"verify", "check a version's entry, or shard files at hand", VerifyDataset},
 };
 

@@ -5,6 +5,7 @@
 #include <utility>
 
 #include "absl/strings/ascii.h"
+#include "absl/strings/numbers.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_format.h"
 #include "absl/strings/str_join.h"
@@ -36,6 +37,7 @@ struct CreateOptions {
   std::string media = "auto";
   std::string classes_file;
   std::string report;
+  std::string rungs = absl::StrJoin(formats::kDefaultRungs, ",");
   std::string work_dir;
   std::string request_id;
   uint64_t shard_bytes = 0;
@@ -67,6 +69,10 @@ void Declare(FlagSet& flags, CreateOptions& options) {
   flags.String("report", 0, &options.report, "FILE",
                "a CSV file to write, with each file that was left out, and why");
   flags.Int("threads", 0, &options.threads, 0, 256, "that decode and encode; 0: one for each core");
+  flags.String("rungs", 0, &options.rungs, "LIST",
+               "short sides of the ladder, pixels, ascending, at most 8; none: sources only");
+  flags.Int("source-side", 0, &options.build.source_side, 8, 16'384,
+            "greatest short side of a source, pixels, unless originals are kept");
   flags.Int("jpeg-quality", 0, &options.build.jpeg_quality, 1, 100, "of the rungs");
   flags.Bytes("shard-size", 0, &options.shard_bytes,
               "length at which a shard ends, 1 MiB to 2 GiB; what is kept of a run that is broken "
@@ -112,6 +118,21 @@ class ProgressLine {
   bool drawn_ = false;
 };
 
+absl::StatusOr<std::vector<int>> ParseRungs(const std::string& list) {
+  std::vector<int> rungs;
+  if (list == "none") return rungs;
+  for (absl::string_view text : absl::StrSplit(list, ',')) {
+    int side = 0;
+    if (!absl::SimpleAtoi(text, &side)) {
+      return InvalidArgument(Reason::kUsage,
+                             absl::StrCat("--rungs ", SafeText(list),
+                                          ": must be numbers with commas between, or none"));
+    }
+    rungs.push_back(side);
+  }
+  return rungs;
+}
+
 absl::Status Prepare(const Cli& cli, CreateOptions& options) {
   if (options.from.empty())
     return InvalidArgument(Reason::kUsage, "--from: names the folder or file, and is required");
@@ -120,6 +141,7 @@ absl::Status Prepare(const Cli& cli, CreateOptions& options) {
   }
   options.build.shard_bytes = static_cast<int64_t>(
       std::min<uint64_t>(options.shard_bytes, std::numeric_limits<int64_t>::max()));
+  CVT_ASSIGN_OR_RETURN(options.build.rungs, ParseRungs(options.rungs));
   options.build.threads = options.threads == 0 ? std::min(CoreCount(), 256) : options.threads;
   CVT_RETURN_IF_ERROR(Validate(options.build));
   if (options.media == "images") options.reader.media = v1::DatasetVersion::MEDIA_IMAGES;

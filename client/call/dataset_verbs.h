@@ -8,6 +8,7 @@
 namespace cvtrain::client {
 
 absl::StatusOr<ExitCode> CreateDataset(const Cli& cli, const Arguments& arguments);
+absl::StatusOr<ExitCode> PreviewDataset(const Cli& cli, const Arguments& arguments);
 absl::StatusOr<ExitCode> VerifyDataset(const Cli& cli, const Arguments& arguments);
 
 }  // namespace cvtrain::client

@@ -5,12 +5,11 @@
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_replace.h"
 #include "absl/strings/str_split.h"
+#include "client/call/recipe_file.h"
 #include "client/call/verb.h"
 #include "common/errors.h"
-#include "common/limits.h"
 #include "common/status_macros.h"
 #include "common/text.h"
-#include "plan/recipe/reader.h"
 
 namespace cvtrain::client {
 namespace {
@@ -46,31 +45,18 @@ void Declare(FlagSet& flags, SubmitOptions& options) {
   options.global.Declare(flags);
 }
 
-absl::StatusOr<std::string> ReadRecipeText(const Cli& cli, const std::string& path) {
-  if (path == "-") return cli.read_input(limits::kRecipeSizeBytesMax + 1);
-  absl::StatusOr<std::string> text = ReadFile(cli.files, path, limits::kRecipeSizeBytesMax + 1);
-  if (ReasonOf(text.status()) != Reason::kLimitExceeded) return text;
-  return InvalidArgument(
-      Reason::kRecipeInvalid,
-      absl::StrCat(path, ": ", text.status().message(), "; a recipe has at most ",
-                   FormatBytes(limits::kRecipeSizeBytesMax)));
-}
-
 // Text as it is, whatever it would mean to YAML.
 std::string QuotedYaml(const std::string& text) {
   return absl::StrCat("'", absl::StrReplaceAll(text, {{"'", "''"}}), "'");
 }
 
 // Flags that are short for --set.
-absl::Status ApplyFlags(const SubmitOptions& options, std::vector<plan::Override>& overrides) {
-  for (const std::string& text : options.set) {
-    CVT_ASSIGN_OR_RETURN(plan::Override one, plan::ParseOverride(text));
-    overrides.push_back(std::move(one));
-  }
+absl::StatusOr<std::vector<plan::Override>> OverridesOf(const SubmitOptions& options) {
+  CVT_ASSIGN_OR_RETURN(std::vector<plan::Override> overrides, ParseOverrides(options.set));
   if (!options.name.empty()) overrides.push_back({"name", QuotedYaml(options.name)});
   if (!options.project.empty()) overrides.push_back({"project", QuotedYaml(options.project)});
   if (options.priority >= 0) overrides.push_back({"priority", absl::StrCat(options.priority)});
-  return absl::OkStatus();
+  return overrides;
 }
 
 absl::Status ApplyLabels(const SubmitOptions& options, v1::ExperimentSpec& spec) {
@@ -127,18 +113,15 @@ absl::StatusOr<ExitCode> RunSubmit(const Cli& cli, const Arguments& arguments) {
   CVT_RETURN_IF_ERROR(CheckCount(positional, 1, 1, "one FILE, or - for standard input"));
 
   CVT_ASSIGN_OR_RETURN(options.request_id, RequestIdOf(cli, options.request_id));
-  CVT_ASSIGN_OR_RETURN(const std::string text, ReadRecipeText(cli, positional[0]));
-  std::vector<plan::Override> overrides;
-  CVT_RETURN_IF_ERROR(ApplyFlags(options, overrides));
-  absl::StatusOr<v1::ExperimentSpec> spec = plan::ReadExperiment(text, overrides);
-  if (!spec.ok()) return Annotate(spec.status(), "reading", positional[0]);
-  CVT_RETURN_IF_ERROR(ApplyLabels(options, *spec));
+  CVT_ASSIGN_OR_RETURN(const std::vector<plan::Override> overrides, OverridesOf(options));
+  CVT_ASSIGN_OR_RETURN(v1::ExperimentSpec spec, ReadRecipeFile(cli, positional[0], overrides));
+  CVT_RETURN_IF_ERROR(ApplyLabels(options, spec));
 
   CVT_ASSIGN_OR_RETURN(const auto connection, Connect(cli, options.global));
-  if (options.dry_run) return Preview(cli, *connection, options, *spec);
+  if (options.dry_run) return Preview(cli, *connection, options, spec);
 
   v1::CreateExperimentRequest request;
-  *request.mutable_spec() = *spec;
+  *request.mutable_spec() = spec;
   request.set_request_id(options.request_id);
   absl::StatusOr<v1::CreateExperimentResponse> response = connection->CreateExperiment(request);
   if (IsOutage(response.status()) || absl::IsCancelled(response.status())) {

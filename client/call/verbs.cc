@@ -27,7 +27,7 @@ constexpr Verb kVerbs[] = {
     {"wait", "wait until experiments or trials have ended", RunWait},
     {"cancel", "end experiments or trials, after a checkpoint", RunCancel},
     {"ckpt", "checkpoints: ls, verify, export", RunCkpt},
-    {"dataset", "data sets: create, ls, describe", RunDataset},
+    {"dataset", "data sets: create, ls, describe, preview, verify", RunDataset},
     {"worker", "workers: ls, describe", RunWorker},
     {"version", "version of this program, and of the coordinator", RunVersion},
     {"completion", "completion script for bash, zsh or fish", RunCompletion},

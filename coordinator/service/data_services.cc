@@ -402,4 +402,33 @@ grpc::Status DatasetService::GetDatasetVersion(grpc::ServerContext* context,
   });
 }
 
+grpc::Status DatasetService::ReadShard(grpc::ServerContext* context,
+                                       const v1::ReadShardRequest* request,
+                                       grpc::ServerWriter<v1::ReadShardResponse>* writer) {
+  return dispatch_.Run(context, Role::kViewer, [&](const Caller&) -> absl::Status {
+    CVT_ASSIGN_OR_RETURN(const std::string digest, DigestOf(*request));
+    return SendShard(store_, digest, {.offset = request->offset(), .length = request->length()},
+                     [writer](const std::string& bytes, uint32_t crc32c) {
+                       v1::ReadShardResponse response;
+                       response.set_data(bytes);
+                       response.set_crc32c(crc32c);
+                       return writer->Write(response);
+                     });
+  });
+}
+
+absl::StatusOr<std::string> DatasetService::DigestOf(const v1::ReadShardRequest& request) {
+  v1::GetDatasetVersionRequest get;
+  get.set_name(request.version());
+  v1::GetDatasetVersionResponse found;
+  CVT_RETURN_IF_ERROR(dispatch_.Fill(
+      &found, [&](const View& view) { return coordinator::GetDatasetVersion(view, get); }));
+  for (const v1::Shard& shard : found.version().shards()) {
+    if (shard.index() == request.index()) return shard.digest();
+  }
+  return NotFound(Reason::kShardNotFound,
+                  absl::StrCat(found.version().name(), ": has no shard ", request.index(),
+                               "; there are ", found.version().shards_size(), ", from 0 on"));
+}
+
 }  // namespace cvtrain::coordinator

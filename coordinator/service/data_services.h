@@ -103,8 +103,12 @@ class DatasetService : public v1::DatasetService::Service {
   grpc::Status GetDatasetVersion(grpc::ServerContext* context,
                                  const v1::GetDatasetVersionRequest* request,
                                  v1::GetDatasetVersionResponse* response) override;
+  grpc::Status ReadShard(grpc::ServerContext* context, const v1::ReadShardRequest* request,
+                         grpc::ServerWriter<v1::ReadShardResponse>* writer) override;
 
  private:
+  // SHA-256 of a shard of a version. NOT_FOUND (DATASET_NOT_FOUND, SHARD_NOT_FOUND).
+  absl::StatusOr<std::string> DigestOf(const v1::ReadShardRequest& request);
   absl::Status Begin(const v1::BeginDatasetVersionRequest& request,
                      v1::BeginDatasetVersionResponse* response);
   absl::Status Upload(grpc::ServerReader<v1::UploadShardRequest>* reader);

@@ -73,6 +73,7 @@ const std::map<std::string, std::string>& NeededRoles() {
       {"cvtrain.v1.DatasetService/ListDatasets", kViewer},
       {"cvtrain.v1.DatasetService/ListDatasetVersions", kViewer},
       {"cvtrain.v1.DatasetService/GetDatasetVersion", kViewer},
+      {"cvtrain.v1.DatasetService/ReadShard", kViewer},
       {"cvtrain.session.v1.SessionService/Connect", kWorker},
       {"cvtrain.session.v1.SessionService/ReportFacts", kWorker},
       {"cvtrain.session.v1.SessionService/ReportMetrics", kWorker},

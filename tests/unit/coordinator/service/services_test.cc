@@ -12,6 +12,7 @@
 
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_format.h"
+#include "common/crc32c.h"
 #include "common/errors.h"
 #include "common/limits.h"
 #include "common/sha256.h"
@@ -457,6 +458,43 @@ TEST_F(DatasetServiceTest, ARepeatedCommitHasOneEffectAlsoIfAnotherVersionCameBe
   EXPECT_EQ(again.name(), first.name()) << "one request made two versions";
   EXPECT_THAT(Commit(RequestId(2), "first"),
               StatusIs(absl::StatusCode::kInvalidArgument, Reason("REQUEST_ID_REUSED")));
+}
+
+TEST_F(DatasetServiceTest, SendsTheBytesOfAShard) {
+  UploadShard(RequestId(1), "0123456789");
+  CVT_ASSERT_OK_AND_ASSIGN(const v1::DatasetVersion version, Commit(RequestId(1), "0123456789"));
+  const auto read = [&](const std::string& name, int32_t index, int64_t offset,
+                        int64_t length) -> absl::StatusOr<std::string> {
+    grpc::ClientContext context;
+    context.set_deadline(DeadlineAfter(absl::Seconds(60)));
+    v1::ReadShardRequest request;
+    request.set_version(name);
+    request.set_index(index);
+    request.set_offset(offset);
+    request.set_length(length);
+    const auto reader = datasets_->ReadShard(&context, request);
+    std::string bytes;
+    v1::ReadShardResponse response;
+    while (reader->Read(&response)) {
+      EXPECT_EQ(Crc32c(response.data()), response.crc32c());
+      bytes += response.data();
+    }
+    const absl::Status finished = FromGrpcStatus(reader->Finish());
+    if (!finished.ok()) return finished;
+    return bytes;
+  };
+  EXPECT_THAT(read(version.name(), 0, 0, 0), IsOkAndHolds("0123456789"));
+  EXPECT_THAT(read("datasets/photos/versions/0", 0, 3, 4), IsOkAndHolds("3456"));
+  EXPECT_THAT(read(version.name(), 1, 0, 0),
+              StatusIs(absl::StatusCode::kNotFound, Reason("SHARD_NOT_FOUND")));
+  EXPECT_THAT(read("datasets/photos/versions/7", 0, 0, 0),
+              StatusIs(absl::StatusCode::kNotFound, Reason("DATASET_NOT_FOUND")));
+  EXPECT_THAT(read("../photos", 0, 0, 0), StatusIs(absl::StatusCode::kInvalidArgument));
+  for (const auto& [offset, length] : {std::pair(-1, 1), std::pair(0, 11), std::pair(11, 0)}) {
+    EXPECT_THAT(read(version.name(), 0, offset, length),
+                StatusIs(absl::StatusCode::kInvalidArgument, Reason("FIELD_INVALID")))
+        << offset << "+" << length;
+  }
 }
 
 TEST_F(DatasetServiceTest, AVersionWhoseShardsHaveNotArrivedIsRefused) {

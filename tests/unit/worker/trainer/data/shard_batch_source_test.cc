@@ -87,6 +87,7 @@ struct SourceSetup {
   int world_size = 1;
   int decode_threads = 2;
   int64_t picture_cache_bytes = 0;
+  int64_t fetch_ahead_bytes = 0;
 };
 
 class ShardBatchSourceTest : public ::testing::Test {
@@ -113,7 +114,8 @@ class ShardBatchSourceTest : public ::testing::Test {
         *photos_,
         {.decode_threads = setup.decode_threads,
          .nice = 0,
-         .picture_cache_bytes = setup.picture_cache_bytes});
+         .picture_cache_bytes = setup.picture_cache_bytes,
+         .fetch_ahead_bytes = setup.fetch_ahead_bytes});
   }
 
   // All training batches from `step` on.
@@ -458,6 +460,23 @@ TEST_F(ShardBatchSourceTest, RefusesAPlanForAnotherNumberOfPictures) {
   ASSERT_THAT(Make({}), IsOk());
   EXPECT_THAT(MakeFromPhotos({.train = 23}),
               StatusIs(absl::StatusCode::kInvalidArgument, Reason("RECIPE_INVALID")));
+}
+
+TEST_F(ShardBatchSourceTest, GivesTheSameBatchesWhateverIsFetchedAhead) {
+  CVT_ASSERT_OK_AND_ASSIGN(const auto plain, Make({}));
+  const std::vector<Kept> wanted = Train(*plain);
+  CVT_ASSERT_OK_AND_ASSIGN(const auto ahead, Make({.fetch_ahead_bytes = int64_t{1} << 30}));
+  EXPECT_EQ(Train(*ahead), wanted);
+}
+
+TEST_F(ShardBatchSourceTest, AsksForTheRungsThatItReadsAndForTheRestWhenAPictureNeedsIt) {
+  // Crops of at least 0.3 of pictures of 56 and 64 pixels, at 16 to 32 pixels, need the rung of 40
+  // and the source.
+  CVT_ASSERT_OK_AND_ASSIGN(const auto source, Make({}));
+  Train(*source);
+  for (const std::vector<int32_t>& sections : photos_->asked_sections()) {
+    EXPECT_THAT(sections, ::testing::Not(IsEmpty())) << "all of a shard was asked for";
+  }
 }
 
 }  // namespace
