@@ -3,13 +3,15 @@
 FFCV's file holds each photo once, as a JPEG of at most 500 pixels. Ours holds a ladder of rungs and a
 source that is capped so that both take the same room. Both are read through their own loader, from the
 page cache, on two threads: random resized crops of a quarter to all of the area, flips, batches of 64,
-all epochs in random order. Rates are images for a second of CPU time.
+all epochs in random order. Rates are images for a second of CPU time. How far either side's pictures are from the
+photos themselves is said beside them (fidelity.py).
 """
 
 import pathlib
 import sys
 import tempfile
 
+import fidelity
 import harness
 import photos
 
@@ -49,6 +51,8 @@ def main():
         side = source_side(photos.class_folder(files, folder / "once"), folder, theirs_bytes)
         ours_folder = folder / "ours"
         ours_bytes = create(pictures, ours_folder, side)
+        faithful = fidelity.Fidelity(folder, files, ours_folder, FFCV_SIDE)
+        notes = []
         for size, floor, aim in SIZES:
             ours = harness.ours("load", data=ours_folder, size=size, threads=2)
             ffcv = harness.peer("ffcv_input.py", "load", data=beton, size=size, threads=2)
@@ -61,10 +65,11 @@ def main():
                     harness.rates(theirs), floor, aim,
                 )  # fmt: skip
             )
-    notes = (
+            notes.append("{} px: PSNR against the photos {:.1f} dB, FFCV's {:.1f} dB".format(size, *faithful.psnr(size)))
+    notes.append(
         f"bytes an image: ours {ours_bytes:.0f} (rungs {RUNGS}, source of {side} px), FFCV {theirs_bytes:.0f}"
     )
-    return harness.finish(figures, harness.debian_versions(), "scripts/bench curriculum-input", notes)
+    return harness.finish(figures, harness.debian_versions(), "scripts/bench curriculum-input", "\n".join(notes))
 
 
 if __name__ == "__main__":

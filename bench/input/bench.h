@@ -42,6 +42,16 @@ struct CreateOptions {
 // Makes shards of an image folder, and writes version.pb beside them.
 absl::StatusOr<Runner> NewCreateBench(const CreateOptions& options);
 
+struct LadderOptions {
+  std::string data;   // folder that a CreateBench has filled
+  std::string list;   // file: names of the files that pictures were made from, one in each line
+  std::string crops;  // file: x, y, width, height as doubles, of the picture, in 0..1, for each
+  int size = 128;     // of the square results
+  std::string dump;   // file that takes the pixels
+};
+// What training would see of those crops.
+absl::StatusOr<Runner> NewLadderBench(const LadderOptions& options);
+
 struct LoadOptions {
   std::string data;  // folder that a CreateBench has filled
   std::string split = "train";

@@ -27,20 +27,20 @@ struct Options {
 
 void Declare(FlagSet& flags, Options& options) {
   DecodeOptions& decode = options.decode;
-  flags.String("list", 0, &decode.list, "FILE", "decode: paths of the pictures");
-  flags.String("crops", 0, &decode.crops, "FILE", "decode: crops of each pass");
-  flags.String("dump", 0, &decode.dump, "FILE", "decode: takes the pixels");
+  flags.String("list", 0, &decode.list, "FILE", "decode, ladder: paths or names of the pictures");
+  flags.String("crops", 0, &decode.crops, "FILE", "decode, ladder: crops of each pass");
+  flags.String("dump", 0, &decode.dump, "FILE", "decode, ladder: takes the pixels");
   flags.String("from", 0, &options.create.from, "DIR", "create: an image folder");
   flags.String("to", 0, &options.create.to, "DIR", "create: takes the shards");
   flags.String("rungs", 0, &options.create.rungs, "LIST", "create: short sides");
   flags.Int("source-side", 0, &options.create.source_side, 8, 16'384, "create: of the sources");
   flags.Int("quality", 0, &options.create.quality, 1, 100, "create: of the JPEG files");
-  flags.String("data", 0, &options.load.data, "DIR", "load: what create has made");
+  flags.String("data", 0, &options.load.data, "DIR", "load, ladder: what create has made");
   flags.Int("batch", 0, &options.load.batch, 1, 65'536, "load: pictures");
   flags.Int("cache-bytes", 0, &options.load.cache_bytes, 0, int64_t{1} << 40,
             "load: of decoded pictures");
   flags.Double("scale-min", 0, &options.load.scale_min, 0, 1, "load: least share of the area");
-  flags.Int("size", 0, &decode.size, 8, 4'096, "decode, load: of the results");
+  flags.Int("size", 0, &decode.size, 8, 4'096, "decode, load, ladder: of the results");
   flags.Int("threads", 0, &decode.threads, 1, 256, "that work");
 }
 
@@ -51,6 +51,13 @@ absl::StatusOr<Runner> NewRunner(const std::string& kind, Options& options) {
   if (kind == "decode") return NewDecodeBench(options.decode);
   if (kind == "create") return NewCreateBench(options.create);
   if (kind == "load") return NewLoadBench(options.load);
+  if (kind == "ladder") {
+    return NewLadderBench({.data = options.load.data,
+                           .list = options.decode.list,
+                           .crops = options.decode.crops,
+                           .size = options.decode.size,
+                           .dump = options.decode.dump});
+  }
   return InvalidArgument(Reason::kUsage, absl::StrCat("no such benchmark: ", kind));
 }
 

@@ -2,6 +2,7 @@
 
   ffcv_input.py decode --list --crops --size --threads [--dump]   its kernel, on files in memory
   ffcv_input.py write --list --to --mode --max-resolution --quality --threads
+  ffcv_input.py store --list --to --max-resolution --quality       the JPEG files that its writer keeps, as files
   ffcv_input.py load --data --size --batch --threads --scale-min   its Loader, as its guide says
 
 Answers as side.py says.
@@ -17,6 +18,7 @@ import numpy as np
 import side
 from ffcv.fields import IntField, RGBImageField
 from ffcv.fields.decoders import IntDecoder, RandomResizedCropRGBImageDecoder
+from ffcv.fields.rgb_image import encode_jpeg, resizer
 from ffcv.loader import Loader, OrderOption
 from ffcv.pipeline.compiler import Compiler
 from ffcv.transforms import RandomHorizontalFlip
@@ -111,6 +113,21 @@ class Write:
         return {"images": len(pictures), "bytes": os.path.getsize(options.to)}
 
 
+class Store:
+    """What RGBImageField keeps of each picture, in a file of its own: `run` answers when all are there."""
+
+    def __init__(self, options):
+        self.options = options
+
+    def run(self, _):
+        options = self.options
+        pictures = Pictures(options.list)
+        for i in range(len(pictures)):
+            image = resizer(pictures[i][0], options.max_resolution)
+            encode_jpeg(image, options.quality).tofile(os.path.join(options.to, f"{i:06}.jpg"))
+        return {"images": len(pictures)}
+
+
 class Load:
     def __init__(self, options):
         decoder = RandomResizedCropRGBImageDecoder((options.size, options.size), scale=(options.scale_min, 1.0))
@@ -134,7 +151,7 @@ class Load:
 
 def main():
     parser = argparse.ArgumentParser()
-    parser.add_argument("kind", choices=["decode", "write", "load"])
+    parser.add_argument("kind", choices=["decode", "write", "store", "load"])
     parser.add_argument("--list")
     parser.add_argument("--crops")
     parser.add_argument("--dump")
@@ -148,7 +165,7 @@ def main():
     parser.add_argument("--threads", type=int, default=2)
     parser.add_argument("--scale-min", type=float, default=0.25)
     options = parser.parse_args()
-    side.serve({"decode": Decode, "write": Write, "load": Load}[options.kind](options).run)
+    side.serve({"decode": Decode, "write": Write, "store": Store, "load": Load}[options.kind](options).run)
 
 
 if __name__ == "__main__":
