@@ -87,14 +87,23 @@ int TileHeight(const SheetRow& row) {
 
 // What a row takes with its caption and the gaps around.
 formats::PictureSize SizeOf(const SheetRow& row) {
-  formats::PictureSize size = {.width = kGap, .height = kTextHeight + TileHeight(row) + 3 * kGap};
+  formats::PictureSize size = {.width = kGap, .height = kSheetRowHeight + TileHeight(row)};
   for (const formats::Image& tile : row.tiles) size.width += tile.width + kGap;
   const int caption = 2 * kGap + kTextCellWidth * static_cast<int>(row.caption.size());
   size.width = std::max(size.width, caption);
   return size;
 }
 
+static_assert(kSheetRowHeight == kTextHeight + 3 * kGap);
+
 }  // namespace
+
+absl::Status SheetTooLarge() {
+  return InvalidArgument(
+      Reason::kFieldInvalid,
+      absl::StrCat("the sheet would be more than ", kSheetSideMax,
+                   " pixels on a side: ask for fewer pictures, or for one stage"));
+}
 
 void DrawText(absl::string_view text, int x, int y, formats::Image& image) {
   for (const char c : text) {
@@ -117,10 +126,7 @@ absl::StatusOr<formats::Image> MakeContactSheet(const std::vector<SheetRow>& row
     size.width = std::max(size.width, taken.width);
     size.height += taken.height;
     if (std::max(size.width, size.height) > kSheetSideMax) {
-      return InvalidArgument(
-          Reason::kFieldInvalid,
-          absl::StrCat("the sheet would be more than ", kSheetSideMax,
-                       " pixels on a side: ask for fewer pictures, or for one stage"));
+      return SheetTooLarge();
     }
   }
   formats::Image sheet;

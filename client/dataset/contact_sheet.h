@@ -4,6 +4,7 @@
 #include <string>
 #include <vector>
 
+#include "absl/status/status.h"
 #include "absl/status/statusor.h"
 #include "absl/strings/string_view.h"
 #include "formats/image/image.h"
@@ -12,6 +13,11 @@ namespace cvtrain::client {
 
 // Sides of a sheet, pixels: what EncodeRawPng() takes.
 inline constexpr int kSheetSideMax = 16'384;
+
+// What a row takes beside its tiles.
+inline constexpr int kSheetRowHeight = 19;
+// INVALID_ARGUMENT (FIELD_INVALID).
+absl::Status SheetTooLarge();
 
 // Pictures that belong together, and what is said of them above.
 struct SheetRow {

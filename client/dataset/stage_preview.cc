@@ -157,11 +157,15 @@ absl::StatusOr<std::vector<SheetRow>> PreviewStages(const v1::Recipe& recipe,
   }
   Pictures reader(recipe, version, open);
   std::vector<SheetRow> rows;
+  int64_t height = 0;
   for (const plan::Stage& stage : stages) {
     if (options.stage >= 0 && stage.index != options.stage) continue;
     for (const int scale : ChosenSizes(static_cast<int>(stage.scales.size()), options.sizes_max)) {
       const std::optional<FoundStep> found = FindStep(plan, stage, scale);
       if (!found.has_value()) continue;
+      // Nothing is decoded for a sheet that cannot be made.
+      height += found->step.scale.height + kSheetRowHeight;
+      if (height > kSheetSideMax) return SheetTooLarge();
       CVT_ASSIGN_OR_RETURN(SheetRow row, ShowStep(plan, *found, options.pictures, reader));
       row.caption = CaptionOf(stage, *found);
       rows.push_back(std::move(row));

@@ -2,8 +2,10 @@
 
 #include <algorithm>
 #include <optional>
+#include <vector>
 
 #include "absl/strings/str_cat.h"
+#include "absl/strings/string_view.h"
 #include "absl/time/time.h"
 #include "common/text.h"
 #include "coordinator/state/proto_time.h"
@@ -13,8 +15,10 @@
 namespace cvtrain::coordinator {
 namespace {
 
-constexpr int kExperimentsMax = 200;
-constexpr int kTrialsMax = 10;  // of each
+// Trials looked at are bounded: this runs on the engine's thread.
+constexpr int kExperimentsMax = 50;
+constexpr int kTrialsMax = 4;        // the newest of each
+constexpr double kSecondsMax = 3e9;  // a century is no prediction
 
 // Of an attempt that trained a trial from its first step to its last.
 std::optional<double> FlopsPerSlotSecond(const ClusterState::Trial& trial) {
@@ -29,18 +33,33 @@ std::optional<double> FlopsPerSlotSecond(const ClusterState::Trial& trial) {
   return attempt.flops() / absl::ToDoubleSeconds(ran) / attempt.ranks_size();
 }
 
-// Of the newest trials of an experiment.
-std::optional<Throughput> MeasuredIn(const ClusterState::Experiment& experiment) {
-  int looked_at = 0;
-  for (auto it = experiment.trials.rbegin(); it != experiment.trials.rend(); ++it) {
-    if (++looked_at > kTrialsMax) break;
-    if (const std::optional<double> reached = FlopsPerSlotSecond(it->second)) {
-      return Throughput{.flops_per_slot_second = *reached,
-                        .basis = absl::StrCat("measured in ", it->second.name.ToString(), ", ",
-                                              FormatCount(*reached), "FLOP/s a slot")};
+// As canonical bytes.
+std::string ModelOf(const ClusterState::Trial& trial) {
+  v1::Recipe recipe;
+  recipe.ParseFromString(trial.record.recipe());
+  return recipe.model().SerializeAsString();
+}
+
+// The newest trials of the cluster that were measured, newest first.
+std::vector<const ClusterState::Trial*> MeasuredTrials(const ClusterState& state) {
+  std::vector<const ClusterState::Trial*> trials;
+  int experiments = 0;
+  for (auto it = state.experiments().rbegin(); it != state.experiments().rend(); ++it) {
+    if (++experiments > kExperimentsMax) break;
+    int looked_at = 0;
+    for (auto trial = it->second.trials.rbegin(); trial != it->second.trials.rend(); ++trial) {
+      if (++looked_at > kTrialsMax) break;
+      if (FlopsPerSlotSecond(trial->second).has_value()) trials.push_back(&trial->second);
     }
   }
-  return std::nullopt;
+  return trials;
+}
+
+Throughput MeasuredIn(const ClusterState::Trial& trial, absl::string_view remark) {
+  const double reached = *FlopsPerSlotSecond(trial);
+  return {.flops_per_slot_second = reached,
+          .basis = absl::StrCat("measured in ", trial.name.ToString(), ", ", FormatCount(reached),
+                                "FLOP/s a slot", remark)};
 }
 
 Throughput Assumed(const View& view) {
@@ -58,33 +77,21 @@ Throughput Assumed(const View& view) {
 
 Throughput ExpectedThroughput(const View& view, const v1::Recipe& recipe) {
   const std::string model = recipe.model().SerializeAsString();
-  std::optional<Throughput> of_another_model;
-  int looked_at = 0;
-  const auto& experiments = view.state().experiments();
-  for (auto it = experiments.rbegin(); it != experiments.rend(); ++it) {
-    if (++looked_at > kExperimentsMax) break;
-    const bool same = it->second.record.spec().recipe().model().SerializeAsString() == model;
-    if (!same && of_another_model.has_value()) continue;
-    std::optional<Throughput> measured = MeasuredIn(it->second);
-    if (!measured.has_value()) continue;
-    if (same) return *std::move(measured);
-    of_another_model = std::move(measured);
-    absl::StrAppend(&of_another_model->basis, " of another model");
+  const std::vector<const ClusterState::Trial*> measured = MeasuredTrials(view.state());
+  for (const ClusterState::Trial* trial : measured) {
+    if (ModelOf(*trial) == model) return MeasuredIn(*trial, "");
   }
-  return of_another_model.has_value() ? *std::move(of_another_model) : Assumed(view);
+  return measured.empty() ? Assumed(view) : MeasuredIn(*measured.front(), " of another model");
 }
 
 void PredictDurations(const v1::Recipe& recipe, int32_t slots, const Throughput& throughput,
                       absl::Span<v1::PlannedStage> stages) {
   for (v1::PlannedStage& stage : stages) {
-    absl::Duration duration;
-    if (recipe.task() == v1::Recipe::TASK_SYNTHETIC) {
-      duration = absl::Milliseconds(recipe.synthetic().step_time_ms() *
-                                    static_cast<double>(stage.steps()));
-    } else {
-      duration = absl::Seconds(stage.flops() / (throughput.flops_per_slot_second * slots));
-    }
-    *stage.mutable_duration() = ToDuration(duration);
+    const double seconds =
+        recipe.task() == v1::Recipe::TASK_SYNTHETIC
+            ? recipe.synthetic().step_time_ms() * static_cast<double>(stage.steps()) / 1'000
+            : stage.flops() / (throughput.flops_per_slot_second * slots);
+    if (seconds < kSecondsMax) *stage.mutable_duration() = ToDuration(absl::Seconds(seconds));
   }
 }
 

@@ -418,17 +418,16 @@ grpc::Status DatasetService::ReadShard(grpc::ServerContext* context,
 }
 
 absl::StatusOr<std::string> DatasetService::DigestOf(const v1::ReadShardRequest& request) {
-  v1::GetDatasetVersionRequest get;
-  get.set_name(request.version());
-  v1::GetDatasetVersionResponse found;
-  CVT_RETURN_IF_ERROR(dispatch_.Fill(
-      &found, [&](const View& view) { return coordinator::GetDatasetVersion(view, get); }));
-  for (const v1::Shard& shard : found.version().shards()) {
-    if (shard.index() == request.index()) return shard.digest();
-  }
-  return NotFound(Reason::kShardNotFound,
-                  absl::StrCat(found.version().name(), ": has no shard ", request.index(),
-                               "; there are ", found.version().shards_size(), ", from 0 on"));
+  CVT_ASSIGN_OR_RETURN(const DatasetVersionName name, DatasetVersionName::Parse(request.version()));
+  return dispatch_.ReadAndWait<std::string>([&](const View& view) -> absl::StatusOr<std::string> {
+    CVT_ASSIGN_OR_RETURN(const v1::DatasetVersion* version, view.state().FindDatasetVersion(name));
+    if (request.index() >= 0 && request.index() < version->shards_size()) {
+      return version->shards(request.index()).digest();  // they are numbered by position
+    }
+    return NotFound(Reason::kShardNotFound,
+                    absl::StrCat(version->name(), ": has no shard ", request.index(),
+                                 "; there are ", version->shards_size(), ", from 0 on"));
+  });
 }
 
 }  // namespace cvtrain::coordinator

@@ -77,6 +77,34 @@ absl::Status CheckShards(const v1::DatasetVersion& version,
   return absl::OkStatus();
 }
 
+// What workers plan their reading by.
+absl::Status CheckSizes(const v1::DatasetVersion& version) {
+  constexpr int kRungsMax = 8;  // of the shard format
+  constexpr int kShortSidesMax = 1'000;
+  constexpr int32_t kSideMax = 1 << 20;
+  constexpr int64_t kImagesMax = int64_t{1} << 40;
+  if (version.rungs_size() > kRungsMax) {
+    return Bad("rungs", absl::StrCat("there may be ", kRungsMax, " at most"));
+  }
+  int32_t before = 0;
+  for (const int32_t rung : version.rungs()) {
+    if (rung <= before || rung > limits::kImageSideMax) {
+      return Bad("rungs", absl::StrCat("must ascend, from 1 to ", limits::kImageSideMax));
+    }
+    before = rung;
+  }
+  if (version.short_sides_size() > kShortSidesMax) {
+    return Bad("short_sides", absl::StrCat("there may be ", kShortSidesMax, " at most"));
+  }
+  for (const v1::SideCount& count : version.short_sides()) {
+    if (count.side() < 0 || count.side() > kSideMax || count.images() < 0 ||
+        count.images() > kImagesMax) {
+      return Bad("short_sides", "sides and counts must be possible ones");
+    }
+  }
+  return absl::OkStatus();
+}
+
 }  // namespace
 
 Decision DecideCommitDataset(const ClusterState& state,
@@ -98,6 +126,7 @@ Decision DecideCommitDataset(const ClusterState& state,
   std::map<std::string, int64_t> images;
   CVT_RETURN_IF_ERROR(CheckSplits(version, images));
   CVT_RETURN_IF_ERROR(CheckShards(version, images));
+  CVT_RETURN_IF_ERROR(CheckSizes(version));
 
   const DatasetName name(request.dataset());
   const auto dataset = state.datasets().find(name);

@@ -6,6 +6,7 @@ The disk is a small tmpfs in a mount namespace of the coordinator's own, so noth
 
 import os
 import pathlib
+import shutil
 import signal
 import subprocess
 import sys
@@ -57,6 +58,7 @@ class SmallDisk(Cluster):
         if getattr(self, "process", None) is not None and self.process.poll() is None:
             self.process.send_signal(signal.SIGTERM)
             self.process.wait(60)
+        shutil.rmtree(self.directory, ignore_errors=True)
 
     @property
     def disk(self):

@@ -120,8 +120,9 @@ absl::StatusOr<std::unique_ptr<ContentCache>> ContentCache::Open(FileSystem& fil
       CVT_ASSIGN_OR_RETURN(const FileInfo info, files.Stat(path));
       uint64_t bytes = info.size_bytes;
       if (parts) {
-        CVT_ASSIGN_OR_RETURN(const auto file, files.NewRandomAccessFile(path));
-        bytes = DiskBytes(*file, bytes);
+        // One that cannot be opened counts in full until somebody asks for it.
+        const auto file = files.NewRandomAccessFile(path);
+        if (file.ok()) bytes = DiskBytes(**file, bytes);
       }
       Entry& entry = cache->entries_[std::string(digest)];
       cache->size_bytes_ += bytes;
@@ -366,9 +367,11 @@ std::optional<std::string> ContentCache::TakeVictim() {
   }
   if (victim == entries_.end()) return std::nullopt;
   size_bytes_ -= victim->second.size_bytes;
-  std::string digest = victim->first;
-  entries_.erase(victim);
-  return digest;
+  Entry emptied;
+  emptied.busy = true;
+  emptied.last_use = victim->second.last_use;
+  victim->second = emptied;
+  return victim->first;
 }
 
 absl::Status ContentCache::RemoveFiles(const std::vector<std::string>& digests) {
@@ -379,6 +382,7 @@ absl::Status ContentCache::RemoveFiles(const std::vector<std::string>& digests) 
       const absl::Status removed = files_.Remove(path);
       if (!absl::IsNotFound(removed)) status.Update(removed);
     }
+    SetIdle(digest);
   }
   return status;
 }

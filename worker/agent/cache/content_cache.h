@@ -40,7 +40,9 @@ namespace cvtrain::worker {
 
 struct ContentCacheOptions {
   // Files and parts together; the least recently used ones that nobody has open go
-  // first. Large enough for the data of what runs, or trials wait for it again and again.
+  // first. What a trainer has mapped keeps its disk blocks until that trainer lets go, though the
+  // cache has given the file up. Large enough for the data of what runs, or trials wait for it
+  // again and again.
   uint64_t size_bytes_max = uint64_t{10} << 30;
 };
 
@@ -104,7 +106,7 @@ class ContentCache {
   absl::StatusOr<CachedFile> Get(const ContentKey& key, const Fetch& fetch, const StopToken& stop);
 
   // A shard with at least its index and these sections: rungs by number, then the sources. What
-  // else is in the file is either right or zero. It grows in place: who has it open sees the
+  // else is in the file must not be used. It grows in place: who has it open sees the
   // sections that later calls bring, unless the file was removed in between. Errors as of Get(),
   // and
   //   DATA_LOSS (SHARD_BAD)                what came is no shard, or a block does not have its CRC
@@ -149,8 +151,8 @@ class ContentCache {
     absl::Time modified;
     int users = 0;
     int64_t last_use = 0;  // larger is later
-    // A shard of which parts are here; used by the call that is busy. Null also where an earlier
-    // process has left parts that nobody has looked at yet.
+    // A shard of which parts are here; shared with the call that is busy, which uses it without the
+    // lock. Null also where an earlier process has left parts that nobody has looked at yet.
     std::shared_ptr<SparseShard> parts;
   };
 
@@ -164,9 +166,10 @@ class ContentCache {
   // Waits until the entry is not busy and makes it so.
   absl::Status Acquire(const std::string& digest, const StopToken& stop);
   void SetIdle(const std::string& digest);
-  // Removes the entry that was not used for longest and that nobody uses; its digest, or
-  // nothing if there is none.
+  // Empties the entry that was not used for longest and that nobody uses; its digest, or nothing
+  // if there is none. It stays busy until RemoveFiles(): nobody finds files that are about to go.
   std::optional<std::string> TakeVictim() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
+  // Of victims.
   absl::Status RemoveFiles(const std::vector<std::string>& digests);
   absl::StatusOr<CachedFile> GetBusy(const ContentKey& key, const Fetch& fetch);
   // Null if the file is not there or was damaged (and is removed).

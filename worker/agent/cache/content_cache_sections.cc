@@ -38,7 +38,12 @@ absl::StatusOr<CachedFile> ContentCache::GetSectionsBusy(const ContentKey& key,
   }
   CVT_RETURN_IF_ERROR(files_.CreateDir(directory_));
   CVT_ASSIGN_OR_RETURN(std::shared_ptr<SparseShard> parts, FindParts(key));
-  if (parts == nullptr) parts = NoParts(key);
+  if (parts == nullptr) {
+    parts = NoParts(key);
+    // The beginning that a whole download has left is of no more use.
+    const absl::Status removed = files_.Remove(PartOf(key.digest));
+    if (!absl::IsNotFound(removed)) CVT_RETURN_IF_ERROR(removed);
+  }
   {
     absl::MutexLock lock(&mu_);
     entries_[key.digest].parts = parts;
@@ -54,7 +59,8 @@ absl::StatusOr<CachedFile> ContentCache::GetSectionsBusy(const ContentKey& key,
     entry.size_bytes = parts->here_bytes();
   }
   if (!done.ok()) {
-    if (parts->here_bytes() == 0) Drop(key.digest);
+    // What does not fit together may be wrong from its outline on: it comes anew.
+    if (parts->here_bytes() == 0 || absl::IsDataLoss(done)) Drop(key.digest);
     return done;
   }
   if (!parts->complete()) {

@@ -23,6 +23,10 @@ class DirectoryOrigin : public ShardOrigin {
                      const StopToken& stop) override {
     const auto opened = files_.OpenBeneath(directory_, key.digest);
     if (absl::IsNotFound(opened.status())) {
+      // A share that is not mounted is no share without this shard.
+      if (absl::IsNotFound(files_.Stat(directory_).status())) {
+        return Unavailable(Reason::kServerUnreachable, absl::StrCat(directory_, ": is not there"));
+      }
       return NotFound(Reason::kShardNotFound, absl::StrCat(key.digest, " is not in ", directory_));
     }
     CVT_RETURN_IF_ERROR(opened.status());

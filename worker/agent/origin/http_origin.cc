@@ -17,8 +17,8 @@ namespace cvtrain::worker {
 namespace {
 
 constexpr long kConnectSeconds = 5;
-// Slower than this for so long is no answer.
-constexpr long kBytesPerSecondMin = 1024;
+// Slower than this for so long is no answer; nor is one that takes longer than at that speed.
+constexpr long kBytesPerSecondMin = 64 << 10;
 constexpr long kSilenceSeconds = 30;
 constexpr long kReceiveBytes = 256 << 10;
 
@@ -26,6 +26,7 @@ constexpr long kOk = 200;
 constexpr long kPartialContent = 206;
 constexpr long kNotFound = 404;
 constexpr long kGone = 410;
+constexpr long kRangeNotSatisfiable = 416;  // the file is shorter
 
 // Once in the life of a process, before the first handle.
 void InitCurl() {
@@ -44,6 +45,11 @@ class Request {
   Request(CURL* handle, const ContentKey& key, uint64_t offset, uint64_t length,
           const ByteSink& sink, const StopToken& stop)
       : handle_(handle), key_(key), offset_(offset), length_(length), sink_(sink), stop_(stop) {}
+
+  // The handle must not keep what points here. Its connection stays.
+  ~Request() { curl_easy_reset(handle_); }
+  Request(const Request&) = delete;
+  Request& operator=(const Request&) = delete;
 
   absl::Status Perform(const std::string& url);
 
@@ -86,7 +92,6 @@ class Request {
 
 absl::Status Request::Perform(const std::string& url) {
   const std::string range = absl::StrCat(offset_, "-", offset_ + length_ - 1);
-  curl_easy_reset(handle_);  // keeps the connection
   Set(CURLOPT_URL, url.c_str());
   Set(CURLOPT_PROTOCOLS_STR, "http,https");
   Set(CURLOPT_FOLLOWLOCATION, 0L);
@@ -97,6 +102,8 @@ absl::Status Request::Perform(const std::string& url) {
   Set(CURLOPT_CONNECTTIMEOUT, kConnectSeconds);
   Set(CURLOPT_LOW_SPEED_LIMIT, kBytesPerSecondMin);
   Set(CURLOPT_LOW_SPEED_TIME, kSilenceSeconds);
+  Set(CURLOPT_TIMEOUT,
+      kConnectSeconds + kSilenceSeconds + static_cast<long>(length_) / kBytesPerSecondMin);
   Set(CURLOPT_ERRORBUFFER, problem_.data());
   Set(CURLOPT_WRITEFUNCTION, &Request::OnBytes);
   Set(CURLOPT_WRITEDATA, this);
@@ -120,7 +127,7 @@ absl::Status Request::Perform(const std::string& url) {
 
 absl::Status Request::CheckAnswer() const {
   const long code = Code();
-  if (code == kNotFound || code == kGone) {
+  if (code == kNotFound || code == kGone || code == kRangeNotSatisfiable) {
     return NotFound(Reason::kShardNotFound, absl::StrCat(key_.digest, ": HTTP ", code));
   }
   if (code == kOk && offset_ == 0 && length_ == key_.size_bytes) return absl::OkStatus();

@@ -19,7 +19,7 @@ namespace cvtrain::worker {
 // directory, say, on a shared file system or behind a web server. The operator of a worker names
 // such places; no request and no recipe can.
 //
-// Nothing of it is trusted: whoever fetches checks what came, and asks the next place if it was
+// Nothing of it is trusted: whoever fetches checks what came, and asks the coordinator if it was
 // not right.
 //
 // Thread-safe.
@@ -32,7 +32,7 @@ class ShardOrigin {
 
   // Delivers bytes [offset, offset + length) of a shard, in order. Blocks; a stop ends it soon.
   //   NOT_FOUND (SHARD_NOT_FOUND)        it is not there, or not with that size
-  //   UNAVAILABLE (SERVER_UNREACHABLE)   the place does not answer, or not as it should
+  //   UNAVAILABLE (SERVER_UNREACHABLE)   the place is not there, or does not answer as it should
   //   CANCELLED (STOPPING)               `stop`
   //   errors of the sink, and of FileSystem
   virtual absl::Status Fetch(const ContentKey& key, uint64_t offset, uint64_t length,

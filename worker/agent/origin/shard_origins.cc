@@ -9,21 +9,21 @@ namespace cvtrain::worker {
 
 ShardOrigins::ShardOrigins(std::vector<std::unique_ptr<ShardOrigin>> origins, const Clock& clock,
                            TelemetryRegistry& telemetry)
-    : clock_(clock),
+    : places_(std::move(origins)),
+      clock_(clock),
       bytes_(telemetry.NewCounter({.name = "cvtrain_worker_origin_bytes_total",
                                    .help = "Bytes of shards from the places of --shards-from"})),
       failures_(telemetry.NewCounter({.name = "cvtrain_worker_origin_failures_total",
-                                      .help = "Times that such a place did not answer"})) {
-  for (auto& origin : origins) places_.push_back({.origin = std::move(origin)});
-}
+                                      .help = "Times that such a place did not answer"})),
+      ask_again_(places_.size(), -absl::InfiniteDuration()) {}
 
 absl::Status ShardOrigins::Fetch(const ContentKey& key, uint64_t offset, uint64_t length,
                                  const ByteSink& sink, const StopToken& stop, uint64_t* delivered) {
   *delivered = 0;
-  for (Place& place : places_) {
-    if (IsPaused(place)) continue;
+  for (size_t i = 0; i < places_.size(); ++i) {
+    if (IsPaused(i)) continue;
     absl::Status taken;
-    const absl::Status fetched = place.origin->Fetch(
+    const absl::Status fetched = places_[i]->Fetch(
         key, offset + *delivered, length - *delivered,
         [&](absl::string_view piece) {
           taken = sink(piece);
@@ -35,23 +35,24 @@ absl::Status ShardOrigins::Fetch(const ContentKey& key, uint64_t offset, uint64_
         },
         stop);
     if (fetched.ok() || !taken.ok() || absl::IsCancelled(fetched)) return fetched;
-    if (!absl::IsNotFound(fetched)) NoteFailure(place, fetched);
+    if (absl::IsNotFound(fetched)) continue;
+    failures_.Increment();
+    CVT_LOG(kWarning, "a shard does not come from a place of --shards-from")
+        .Field("place", places_[i]->name())
+        .Field("status", fetched);
+    if (absl::IsUnavailable(fetched)) Pause(i);
   }
   return absl::OkStatus();
 }
 
-bool ShardOrigins::IsPaused(const Place& place) const {
+bool ShardOrigins::IsPaused(size_t place) const {
   absl::MutexLock lock(&mu_);
-  return clock_.SteadyNow() < place.ask_again;
+  return clock_.SteadyNow() < ask_again_[place];
 }
 
-void ShardOrigins::NoteFailure(Place& place, const absl::Status& status) {
-  failures_.Increment();
-  CVT_LOG(kWarning, "a place of --shards-from does not answer; others are asked for a while")
-      .Field("place", place.origin->name())
-      .Field("status", status);
+void ShardOrigins::Pause(size_t place) {
   absl::MutexLock lock(&mu_);
-  place.ask_again = clock_.SteadyNow() + kPause;
+  ask_again_[place] = clock_.SteadyNow() + kPause;
 }
 
 }  // namespace cvtrain::worker

@@ -34,19 +34,16 @@ class ShardOrigins {
                      const StopToken& stop, uint64_t* delivered);
 
  private:
-  struct Place {
-    std::unique_ptr<ShardOrigin> origin;
-    absl::Duration ask_again = -absl::InfiniteDuration();  // in steady time
-  };
+  bool IsPaused(size_t place) const ABSL_LOCKS_EXCLUDED(mu_);
+  void Pause(size_t place) ABSL_LOCKS_EXCLUDED(mu_);
 
-  bool IsPaused(const Place& place) const ABSL_LOCKS_EXCLUDED(mu_);
-  void NoteFailure(Place& place, const absl::Status& status) ABSL_LOCKS_EXCLUDED(mu_);
-
+  const std::vector<std::unique_ptr<ShardOrigin>> places_;
   const Clock& clock_;
   Counter& bytes_;
   Counter& failures_;
   mutable absl::Mutex mu_;
-  std::vector<Place> places_;  // constant, but for their pauses, which mu_ guards
+  // When each may be asked, in steady time.
+  std::vector<absl::Duration> ask_again_ ABSL_GUARDED_BY(mu_);
 };
 
 }  // namespace cvtrain::worker

@@ -120,7 +120,8 @@ class Agent : private TrainerEvents, private CoordinatorClient::StreamListener {
   TrainerSlot* FindSlot(int index);
   std::shared_ptr<TransferScope> ScopeOf(const AttemptKey& key) ABSL_LOCKS_EXCLUDED(scopes_mu_);
   void EndScope(const AttemptKey& key) ABSL_LOCKS_EXCLUDED(scopes_mu_);
-  void SendShard(const TrainerRef& to, int index, const absl::StatusOr<CachedFile>& file);
+  void SendShard(const TrainerRef& to, const trainer::v1::ShardRequest& request,
+                 const absl::StatusOr<CachedFile>& file);
   void CallStore(const TrainerRef& from, const AttemptKey& key, trainer::v1::StoreCall call,
                  std::shared_ptr<TransferScope> scope);
   void OnStoreAnswer(const TrainerRef& from, const AttemptKey& key,

@@ -107,26 +107,30 @@ void Agent::OnShardRequest(const TrainerRef& from, const AttemptKey& key,
   const auto shard = std::find_if(shards.begin(), shards.end(),
                                   [&](const v1::Shard& one) { return one.index() == index; });
   if (shard == shards.end()) {
-    SendShard(from, index, NotFound(Reason::kShardNotFound, "the data set has no such shard"));
+    SendShard(from, request, NotFound(Reason::kShardNotFound, "the data set has no such shard"));
     return;
   }
   it->second->shards.insert(index);
-  transfers_->GetShard(ContentOf(*shard), {request.sections().begin(), request.sections().end()},
-                       ScopeOf(key), [this, from, key, index](absl::StatusOr<CachedFile> file) {
+  transfers_->GetShard({.key = ContentOf(*shard),
+                        .sections = {request.sections().begin(), request.sections().end()},
+                        .ahead = request.ahead()},
+                       ScopeOf(key), [this, from, key, request](absl::StatusOr<CachedFile> file) {
                          // Mail must be copyable; the file is not.
                          auto shared =
                              std::make_shared<absl::StatusOr<CachedFile>>(std::move(file));
-                         loop_mail_.Post([this, from, key, index, shared] {
-                           if (attempts_.contains(key)) SendShard(from, index, *shared);
+                         loop_mail_.Post([this, from, key, request, shared] {
+                           if (attempts_.contains(key)) SendShard(from, request, *shared);
                          });
                        });
 }
 
 // The trainer maps what it gets: our descriptor is closed, and the cache may remove the file.
-void Agent::SendShard(const TrainerRef& to, int index, const absl::StatusOr<CachedFile>& file) {
+void Agent::SendShard(const TrainerRef& to, const trainer::v1::ShardRequest& request,
+                      const absl::StatusOr<CachedFile>& file) {
   trainer::v1::AgentFrame frame;
   trainer::v1::Shard& shard = *frame.mutable_shard();
-  shard.set_index(index);
+  shard.set_index(request.index());
+  shard.set_id(request.id());
   if (file.ok()) {
     const int descriptor = file->descriptor();
     FindSlot(to.slot)->Send(to, frame, {descriptor});

@@ -335,7 +335,9 @@ void TrainerSlot::HandleFrame(trainer::v1::TrainerFrame frame, std::vector<Uniqu
                        std::make_move_iterator(frame.mutable_log()->mutable_lines()->end())});
       break;
     case trainer::v1::TrainerFrame::kShardRequest:
-      rank_->unanswered.emplace(frame.message_case(), frame.shard_request().index());
+      if (!frame.shard_request().ahead()) {
+        rank_->unanswered.emplace(frame.message_case(), frame.shard_request().id());
+      }
       events_.OnShardRequest(self, rank_->key, frame.shard_request());
       break;
     case trainer::v1::TrainerFrame::kStoreCall:
@@ -370,7 +372,7 @@ void TrainerSlot::NoteAnswer(const trainer::v1::AgentFrame& frame) {
   if (!rank_) return;
   auto& unanswered = rank_->unanswered;
   if (frame.has_shard()) {
-    unanswered.erase({trainer::v1::TrainerFrame::kShardRequest, frame.shard().index()});
+    unanswered.erase({trainer::v1::TrainerFrame::kShardRequest, frame.shard().id()});
   } else if (frame.has_store_reply()) {
     unanswered.erase({trainer::v1::TrainerFrame::kStoreCall, frame.store_reply().id()});
   } else if (frame.has_checkpoint_released()) {

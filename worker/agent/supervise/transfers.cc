@@ -24,6 +24,10 @@ constexpr int kGateWaitsMax = 30;
 
 // Work of the disk that nobody waits for long: is it here, is it whole?
 constexpr int kLookupThreads = 1;
+// What is fetched ahead leaves the other threads to what somebody waits for.
+constexpr int kAheadThreads = 1;
+// Sections that do not fit beside what is in use are asked for so many times: for some minutes.
+constexpr int kRefusalsMax = 100;
 
 // The coordinator is away, or busy for a moment; the same call may succeed later.
 bool IsPassing(const absl::Status& status) {
@@ -62,6 +66,7 @@ Transfers::Transfers(const TransfersOptions& options, FileSystem& files, Coordin
                    "outcome", {"uploaded", "spooled", "lost"}),
       lookup_jobs_(kJobsMax),
       fetch_jobs_(kJobsMax),
+      ahead_jobs_(kJobsMax),
       store_jobs_(kJobsMax) {
   const auto start = [this](const char* name, int count, BoundedQueue<Job>& jobs) {
     for (int i = 0; i < count; ++i) {
@@ -71,6 +76,7 @@ Transfers::Transfers(const TransfersOptions& options, FileSystem& files, Coordin
   };
   start("lookup", kLookupThreads, lookup_jobs_);
   start("fetch", options_.fetch_threads, fetch_jobs_);
+  start("ahead", kAheadThreads, ahead_jobs_);
   start("store", options_.store_threads, store_jobs_);
   retry_thread_ =
       std::make_unique<Thread>("retry", [this](const StopToken& stop) { RunRetries(stop); });
@@ -80,6 +86,7 @@ Transfers::Transfers(const TransfersOptions& options, FileSystem& files, Coordin
 Transfers::~Transfers() {
   lookup_jobs_.Close();
   fetch_jobs_.Close();
+  ahead_jobs_.Close();
   store_jobs_.Close();
   retry_thread_.reset();
   threads_.clear();
@@ -117,15 +124,16 @@ void Transfers::RunRetries(const StopToken& stop) {
             &mu_, retries_.empty() ? absl::InfiniteDuration() : retries_.begin()->first - now);
       }
     }
-    for (Job& job : due) Submit(fetch_jobs_, std::move(job));
+    for (Job& job : due) job();
   }
 }
 
 struct Transfers::Wanted {
-  Wanted(const ContentKey& content, std::vector<int32_t> parts, std::shared_ptr<TransferScope> of,
-         Download from, FileCallback answer, const TransfersOptions& options, Random& random)
-      : key(content),
-        sections(std::move(parts)),
+  Wanted(ShardWanted file, std::shared_ptr<TransferScope> of, Download from, FileCallback answer,
+         const TransfersOptions& options, Random& random)
+      : key(std::move(file.key)),
+        sections(std::move(file.sections)),
+        ahead(file.ahead),
         scope(std::move(of)),
         download(std::move(from)),
         done(std::move(answer)),
@@ -133,17 +141,19 @@ struct Transfers::Wanted {
 
   const ContentKey key;
   const std::vector<int32_t> sections;         // of a shard; none: all of the file
+  const bool ahead;                            // nobody waits for it yet
   const std::shared_ptr<TransferScope> scope;  // shared with the attempt
   const Download download;
   const FileCallback done;
   Backoff backoff;
-  int losses = 0;  // how often wrong bytes came
+  int losses = 0;    // how often wrong bytes came
+  int refusals = 0;  // how often the cache had no room
 };
 
-void Transfers::GetShard(const ContentKey& key, std::vector<int32_t> sections,
-                         std::shared_ptr<TransferScope> scope, FileCallback done) {
+void Transfers::GetShard(ShardWanted shard, std::shared_ptr<TransferScope> scope,
+                         FileCallback done) {
   GetFile(
-      key, std::move(sections), std::move(scope),
+      std::move(shard), std::move(scope),
       [this](const Wanted& wanted, uint64_t offset, uint64_t length, const ByteSink& sink,
              const StopToken& stop) { return FetchShard(wanted, offset, length, sink, stop); },
       std::move(done));
@@ -162,8 +172,9 @@ absl::Status Transfers::FetchShard(const Wanted& wanted, uint64_t offset, uint64
 void Transfers::GetCheckpoint(const session::v1::ResumePoint& resume,
                               std::shared_ptr<TransferScope> scope, FileCallback done) {
   GetFile(
-      {.digest = resume.digest(), .size_bytes = static_cast<uint64_t>(resume.size_bytes())},
-      /*sections=*/{}, std::move(scope),
+      {.key = {.digest = resume.digest(),
+               .size_bytes = static_cast<uint64_t>(resume.size_bytes())}},
+      std::move(scope),
       [this, name = resume.checkpoint()](const Wanted&, uint64_t offset, uint64_t,
                                          const ByteSink& sink, const StopToken& stop) {
         return client_.DownloadCheckpoint(name, offset, sink, stop);
@@ -171,12 +182,11 @@ void Transfers::GetCheckpoint(const session::v1::ResumePoint& resume,
       std::move(done));
 }
 
-void Transfers::GetFile(const ContentKey& key, std::vector<int32_t> sections,
-                        std::shared_ptr<TransferScope> scope, Download download,
+void Transfers::GetFile(ShardWanted file, std::shared_ptr<TransferScope> scope, Download download,
                         FileCallback done) {
   // Shared by the jobs that carry it from thread to thread.
-  auto wanted = std::make_shared<Wanted>(key, std::move(sections), std::move(scope),
-                                         std::move(download), std::move(done), options_, random_);
+  auto wanted = std::make_shared<Wanted>(std::move(file), std::move(scope), std::move(download),
+                                         std::move(done), options_, random_);
   Submit(lookup_jobs_, [this, wanted] { LookUp(wanted); });
 }
 
@@ -191,7 +201,11 @@ void Transfers::LookUp(const std::shared_ptr<Wanted>& wanted) {
     wanted->done(**std::move(here));
     return;
   }
-  Submit(fetch_jobs_, [this, wanted] { Fetch(wanted); });
+  Submit(FetchersOf(*wanted), [this, wanted] { Fetch(wanted); });
+}
+
+BoundedQueue<Transfers::Job>& Transfers::FetchersOf(const Wanted& wanted) {
+  return wanted.ahead ? ahead_jobs_ : fetch_jobs_;
 }
 
 void Transfers::Fetch(const std::shared_ptr<Wanted>& wanted) {
@@ -217,7 +231,9 @@ void Transfers::Fetch(const std::shared_ptr<Wanted>& wanted) {
     return;
   }
   absl::MutexLock lock(&mu_);
-  retries_.emplace(clock_.SteadyNow() + wanted->backoff.Next(), [this, wanted] { Fetch(wanted); });
+  retries_.emplace(clock_.SteadyNow() + wanted->backoff.Next(), [this, wanted] {
+    Submit(FetchersOf(*wanted), [this, wanted] { Fetch(wanted); });
+  });
   retry_changed_.SignalAll();
 }
 
@@ -225,7 +241,8 @@ bool Transfers::MayRetry(Wanted& wanted, const absl::Status& status) const {
   if (IsPassing(status)) return true;
   // Others download at the moment; there will be room for one that fits at all.
   if (LimitNameOf(status) == "cache_bytes") {
-    return wanted.key.size_bytes <= cache_.size_bytes_max();
+    if (wanted.sections.empty()) return wanted.key.size_bytes <= cache_.size_bytes_max();
+    return ++wanted.refusals < kRefusalsMax;
   }
   // Once it may have been the way here, or the place.
   return absl::IsDataLoss(status) && ++wanted.losses < 2;

@@ -120,11 +120,16 @@ class Transfers {
 
   using FileCallback = std::function<void(absl::StatusOr<CachedFile>)>;
 
-  // The shard with this content: at least these sections of it, or all of it if none are named.
-  // Errors of ContentCache::GetSections(), of the coordinator, and CANCELLED when the scope is
-  // stopped. DATA_LOSS comes after a second try only.
-  void GetShard(const ContentKey& key, std::vector<int32_t> sections,
-                std::shared_ptr<TransferScope> scope, FileCallback done);
+  struct ShardWanted {
+    ContentKey key;
+    // At least these of it, or all of it if none are named.
+    std::vector<int32_t> sections = {};
+    // Nobody waits for it yet: it comes on a thread of its own, one after the other.
+    bool ahead = false;
+  };
+  // A shard. Errors of ContentCache::GetSections(), of the coordinator, and CANCELLED when the
+  // scope is stopped. DATA_LOSS comes after a second try only.
+  void GetShard(ShardWanted shard, std::shared_ptr<TransferScope> scope, FileCallback done);
   // The checkpoint to go on from, the same way.
   void GetCheckpoint(const session::v1::ResumePoint& resume, std::shared_ptr<TransferScope> scope,
                      FileCallback done);
@@ -151,8 +156,10 @@ class Transfers {
   void RunJobs(BoundedQueue<Job>& jobs);
   void RunRetries(const StopToken& stop);
   void Submit(BoundedQueue<Job>& jobs, Job job);
-  void GetFile(const ContentKey& key, std::vector<int32_t> sections,
-               std::shared_ptr<TransferScope> scope, Download download, FileCallback done);
+  void GetFile(ShardWanted file, std::shared_ptr<TransferScope> scope, Download download,
+               FileCallback done);
+  // Those that bring what it wants.
+  BoundedQueue<Job>& FetchersOf(const Wanted& wanted);
   // From the first place that has it.
   absl::Status FetchShard(const Wanted& wanted, uint64_t offset, uint64_t length,
                           const ByteSink& sink, const StopToken& stop);
@@ -192,6 +199,7 @@ class Transfers {
 
   BoundedQueue<Job> lookup_jobs_;
   BoundedQueue<Job> fetch_jobs_;
+  BoundedQueue<Job> ahead_jobs_;
   BoundedQueue<Job> store_jobs_;
   // Last: they use all of the above.
   std::unique_ptr<Thread> retry_thread_;

@@ -7,15 +7,11 @@
 
 namespace cvtrain::trainer {
 
-AheadFetcher::AheadFetcher(SplitReader& train, SplitReader& validation,
-                           std::vector<SectionSet> stages, SectionSet evaluation, size_t stage,
-                           int64_t budget_bytes)
+AheadFetcher::AheadFetcher(SplitReader& train, SplitReader& validation, Options options)
     : train_(train),
       validation_(validation),
-      stages_(std::move(stages)),
-      evaluation_(evaluation),
-      budget_bytes_(budget_bytes),
-      stage_(stage),
+      options_(std::move(options)),
+      stage_(options_.stage),
       thread_("fetch-ahead", [this](const StopToken& stop) { Run(stop); }) {}
 
 void AheadFetcher::BeginStage(size_t stage) {
@@ -29,16 +25,12 @@ void AheadFetcher::BeginStage(size_t stage) {
 }
 
 void AheadFetcher::Run(const StopToken& stop) {
-  size_t first = 0;
-  {
-    absl::MutexLock lock(&mu_);
-    first = stage_;
-  }
-  if (!FetchAll(train_, stages_[first], first, stop)) return;
-  if (!FetchAll(validation_, evaluation_, first, stop)) return;
-  SectionSet fetched = stages_[first];
-  for (size_t next = first + 1; next < stages_.size(); ++next) {
-    fetched |= stages_[next];
+  const size_t first = options_.stage;
+  SectionSet fetched = options_.stages[first];
+  if (!FetchAll(train_, fetched, first, stop)) return;
+  if (!FetchAll(validation_, options_.evaluation, first, stop)) return;
+  for (size_t next = first + 1; next < options_.stages.size(); ++next) {
+    fetched |= options_.stages[next];
     if (!FetchAll(train_, fetched, next, stop)) return;
   }
 }
@@ -46,9 +38,11 @@ void AheadFetcher::Run(const StopToken& stop) {
 bool AheadFetcher::FetchAll(SplitReader& split, SectionSet sections, size_t for_stage,
                             const StopToken& stop) {
   if (sections.empty()) return true;
-  for (int shard = 0; shard < split.shard_count(); ++shard) {
+  const int count = split.shard_count();
+  const int begin = static_cast<int>(int64_t{options_.rank} * count / options_.world_size);
+  for (int i = 0; i < count; ++i) {
     if (!WaitForRoom(for_stage, stop)) return false;
-    const absl::StatusOr<int64_t> bytes = split.Fetch(shard, sections);
+    const absl::StatusOr<int64_t> bytes = split.Fetch((begin + i) % count, sections);
     if (!bytes.ok()) {
       if (!absl::IsCancelled(bytes.status())) {
         CVT_LOG(kWarning, "nothing more is fetched ahead").Field("status", bytes.status());
@@ -67,7 +61,7 @@ bool AheadFetcher::WaitForRoom(size_t for_stage, const StopToken& stop) {
     changed_.SignalAll();
   });
   absl::MutexLock lock(&mu_);
-  while (!stop.stop_requested() && for_stage > stage_ && ahead_bytes_ >= budget_bytes_) {
+  while (!stop.stop_requested() && for_stage > stage_ && ahead_bytes_ >= options_.budget_bytes) {
     changed_.Wait(&mu_);
   }
   return !stop.stop_requested();

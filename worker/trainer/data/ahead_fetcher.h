@@ -23,10 +23,18 @@ namespace cvtrain::trainer {
 // An error ends it, and nothing else: who requires what is missing asks again, and hears why.
 class AheadFetcher {
  public:
-  // `stages` are the sections of each stage of the trial, which is in stage `stage`. The splits
-  // must outlive it. The destructor waits for the request under way: cancel that first.
-  AheadFetcher(SplitReader& train, SplitReader& validation, std::vector<SectionSet> stages,
-               SectionSet evaluation, size_t stage, int64_t budget_bytes);
+  struct Options {
+    // Sections of each stage of the trial, and the stage that it is in.
+    std::vector<SectionSet> stages;
+    size_t stage = 0;
+    SectionSet evaluation;
+    int64_t budget_bytes = 0;
+    // Ranks of one worker begin at different shards, so that each brings something.
+    int rank = 0;
+    int world_size = 1;
+  };
+  // The splits must outlive it. The destructor waits for the request under way: cancel that first.
+  AheadFetcher(SplitReader& train, SplitReader& validation, Options options);
 
   // The trial is in that stage now. Thread-safe.
   void BeginStage(size_t stage) ABSL_LOCKS_EXCLUDED(mu_);
@@ -40,9 +48,7 @@ class AheadFetcher {
 
   SplitReader& train_;
   SplitReader& validation_;
-  const std::vector<SectionSet> stages_;
-  const SectionSet evaluation_;
-  const int64_t budget_bytes_;
+  const Options options_;
 
   absl::Mutex mu_;
   absl::CondVar changed_;

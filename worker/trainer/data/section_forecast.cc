@@ -2,6 +2,7 @@
 
 #include <algorithm>
 
+#include "common/limits.h"
 #include "cvtrain/v1/dataset.pb.h"
 #include "cvtrain/v1/recipe.pb.h"
 #include "formats/shard/shard_format.h"
@@ -14,8 +15,9 @@ namespace {
 // so many with a probability of 0.92.
 constexpr int kDraws = 256;
 
-// Sizes that fewer pictures have are left out.
+// Sizes that fewer pictures have are left out; of more than so many, the others are close enough.
 constexpr double kShareMin = 0.02;
+constexpr size_t kPicturesMax = 8;
 
 // Photographs are three by four, and what is not so is close enough.
 plan::PixelSize PhotoOf(int short_side) {
@@ -24,14 +26,19 @@ plan::PixelSize PhotoOf(int short_side) {
 
 }  // namespace
 
-SectionForecast::SectionForecast(const cvtrain::v1::DatasetVersion& dataset)
-    : rungs_(dataset.rungs().begin(), dataset.rungs().end()) {
-  int64_t images = 0;
+SectionForecast::SectionForecast(const cvtrain::v1::DatasetVersion& dataset) {
+  // What the catalogue says was checked when it came; a list that no shard can have must not be
+  // written past the record all the same.
+  for (const int32_t rung : dataset.rungs()) {
+    if (rungs_.size() < static_cast<size_t>(formats::kShardRungsMax)) rungs_.push_back(rung);
+  }
+  int64_t images = 1;
   for (const cvtrain::v1::SideCount& count : dataset.short_sides()) images += count.images();
   for (const cvtrain::v1::SideCount& count : dataset.short_sides()) {
     const bool counts =
         static_cast<double>(count.images()) >= kShareMin * static_cast<double>(images);
-    if (counts) pictures_.push_back(PhotoOf(std::max(1, count.side())));
+    if (!counts || pictures_.size() == kPicturesMax) continue;
+    pictures_.push_back(PhotoOf(std::clamp(count.side(), 1, limits::kImageSideMax)));
   }
   if (pictures_.empty()) pictures_.push_back(PhotoOf(formats::kDefaultSourceSide));
 }
@@ -53,16 +60,25 @@ SectionSet SectionForecast::SectionOf(plan::PixelSize picture, const plan::CropR
 }
 
 SectionSet SectionForecast::OfTraining(const cvtrain::v1::Augmentation& augmentation,
-                                       absl::Span<const plan::Scale> scales) const {
+                                       absl::Span<const plan::Scale> scales) {
+  SectionSet sections;
+  for (const plan::Scale& scale : scales) {
+    // Neighbouring stages share most of their sizes.
+    const auto [it, is_new] = of_size_.try_emplace({scale.height, scale.width});
+    if (is_new) it->second = OfSize(augmentation, {.width = scale.width, .height = scale.height});
+    sections |= it->second;
+  }
+  return sections;
+}
+
+SectionSet SectionForecast::OfSize(const cvtrain::v1::Augmentation& augmentation,
+                                   plan::PixelSize target) const {
   SectionSet sections;
   for (const plan::PixelSize picture : pictures_) {
-    for (const plan::Scale& scale : scales) {
-      const plan::PixelSize target = {.width = scale.width, .height = scale.height};
-      for (int draw = 0; draw < kDraws; ++draw) {
-        const plan::SampleKey key = {.step = {}, .position = draw};
-        sections |=
-            SectionOf(picture, plan::DrawPicture(augmentation, picture, target, key).crop, target);
-      }
+    for (int draw = 0; draw < kDraws; ++draw) {
+      const plan::SampleKey key = {.step = {}, .position = draw};
+      sections |=
+          SectionOf(picture, plan::DrawPicture(augmentation, picture, target, key).crop, target);
     }
   }
   return sections;

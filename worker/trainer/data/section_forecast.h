@@ -1,6 +1,8 @@
 #ifndef CVTRAIN_WORKER_TRAINER_DATA_SECTION_FORECAST_H_
 #define CVTRAIN_WORKER_TRAINER_DATA_SECTION_FORECAST_H_
 
+#include <map>
+#include <utility>
 #include <vector>
 
 #include "absl/types/span.h"
@@ -19,14 +21,14 @@ namespace cvtrain::trainer {
 // hundred pictures of the sizes that the data set is said to have. A rung that hardly any picture
 // needs may be missed; it is fetched when one does.
 //
-// Pure functions; thread-safe.
+// Remembers the sizes that it was asked about. Thread-compatible.
 class SectionForecast {
  public:
   explicit SectionForecast(const cvtrain::v1::DatasetVersion& dataset);
 
-  // For training pictures at these sizes. `augmentation` is resolved.
+  // For training pictures at these sizes. `augmentation` is resolved, and the same in all calls.
   SectionSet OfTraining(const cvtrain::v1::Augmentation& augmentation,
-                        absl::Span<const plan::Scale> scales) const;
+                        absl::Span<const plan::Scale> scales);
   // For an evaluation that resizes the short side to `resize` and cuts `crop` out of the centre.
   SectionSet OfEvaluation(int resize, int crop) const;
 
@@ -34,8 +36,12 @@ class SectionForecast {
   SectionSet SectionOf(plan::PixelSize picture, const plan::CropRect& crop,
                        plan::PixelSize target) const;
 
+  SectionSet OfSize(const cvtrain::v1::Augmentation& augmentation, plan::PixelSize target) const;
+
   std::vector<int> rungs_;
   std::vector<plan::PixelSize> pictures_;  // sizes to expect
+  // Of training at a size, (height, width), under the augmentation asked about first.
+  std::map<std::pair<int, int>, SectionSet> of_size_;
 };
 
 }  // namespace cvtrain::trainer

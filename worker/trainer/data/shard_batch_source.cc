@@ -169,8 +169,14 @@ class ShardBatchSource : public BatchSource {
     stage_ = StageOf(walk_.epoch());
     train_->Expect(sections[stage_]);
     if (options_.fetch_ahead_bytes > 0) {
-      ahead_ = std::make_unique<AheadFetcher>(*train_, *validation_, sections, EvaluationSections(),
-                                              stage_, options_.fetch_ahead_bytes);
+      ahead_ = std::make_unique<AheadFetcher>(
+          *train_, *validation_,
+          AheadFetcher::Options{.stages = sections,
+                                .stage = stage_,
+                                .evaluation = EvaluationSections(),
+                                .budget_bytes = options_.fetch_ahead_bytes,
+                                .rank = context_.rank,
+                                .world_size = context_.world_size});
     }
     stage_sections_ = std::move(sections);
     // All shards of the first batches at once; decoding threads would ask for one at a time.
@@ -463,9 +469,8 @@ class ShardBatchSource : public BatchSource {
   const std::shared_ptr<JobPool> pool_;
   std::vector<std::unique_ptr<WorkTimes>> times_;  // of each thread; constant once they run
 
-  const SectionForecast forecast_;
-
   // Of the training loop's thread.
+  SectionForecast forecast_;
   TrainingWalk walk_;
   size_t stage_ = 0;                        // that walk_ is in
   std::vector<SectionSet> stage_sections_;  // expected of each stage

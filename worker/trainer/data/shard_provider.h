@@ -17,6 +17,8 @@ struct ShardParts {
   int32_t index = 0;
   // Rungs by number from 0, then the sources; none: all of the shard.
   std::vector<int32_t> sections = {};
+  // Nobody waits for it yet: what somebody waits for comes first.
+  bool ahead = false;
 };
 
 // Where the shards of an attempt's data set come from: the agent, in production.
@@ -33,7 +35,7 @@ class ShardProvider {
   // Waits for a file of the shard's full size in which its index and those sections have been
   // verified; the rest may be missing. Sections that are asked for later come into the same file,
   // where who has mapped it sees them, or with all others into a new one. A file can be read as
-  // long as its descriptor is open. One shard is not asked for by two threads at a time.
+  // long as its descriptor is open.
   //
   // UNAVAILABLE (SHARD_NOT_FOUND)  it is damaged or gone where it comes from
   // INTERNAL (INTERNAL)            the agent cannot get it; the message says why

@@ -92,11 +92,16 @@ absl::Status SplitReader::Require(int64_t position, int section, Picture* pictur
 
 absl::StatusOr<int64_t> SplitReader::Fetch(int shard_number, SectionSet sections) {
   Shard& shard = *by_position_[static_cast<size_t>(shard_number)];
-  absl::MutexLock lock(&shard.mu);
-  const SectionSet before = shard.here.load(std::memory_order_relaxed);
+  const SectionSet before = shard.here.load(std::memory_order_acquire);
   if (before.Contains(sections)) return 0;
+  // Without the lock: who requires something of the shard meanwhile asks for it itself.
+  const SectionSet wanted = before | sections;
+  CVT_ASSIGN_OR_RETURN(
+      UniqueFd fd,
+      shards_.GetShard({.index = shard.index, .sections = wanted.Numbers(), .ahead = true}));
+  absl::MutexLock lock(&shard.mu);
   CVT_RETURN_IF_ERROR(shard.status);
-  CVT_RETURN_IF_ERROR(Get(shard, sections));
+  CVT_RETURN_IF_ERROR(Take(shard, std::move(fd), wanted));
   const std::vector<formats::ShardRecord::Extent>& extents =
       shard.opened.back()->reader->info().sections;
   int64_t bytes = 0;
@@ -111,13 +116,22 @@ absl::Status SplitReader::Get(Shard& shard, SectionSet sections) const {
   const SectionSet wanted = shard.here.load(std::memory_order_relaxed) | sections;
   CVT_ASSIGN_OR_RETURN(UniqueFd fd,
                        shards_.GetShard({.index = shard.index, .sections = wanted.Numbers()}));
-  if (shard.opened.empty() || !shard.opened.back()->file.IsOf(fd)) {
+  return Take(shard, std::move(fd), wanted);
+}
+
+absl::Status SplitReader::Take(Shard& shard, UniqueFd fd, SectionSet has) const {
+  const bool known = !shard.opened.empty() && shard.opened.back()->file.IsOf(fd);
+  if (!known) {
     CVT_ASSIGN_OR_RETURN(std::unique_ptr<Opened> opened, Open(shard, std::move(fd)));
+    // In between no section counts as here: none is read from the wrong file.
+    shard.here.store(SectionSet(), std::memory_order_release);
     shard.opened.push_back(std::move(opened));
     shard.reader.store(shard.opened.back()->reader.get(), std::memory_order_release);
+  } else {
+    has |= shard.here.load(std::memory_order_relaxed);
   }
   // After the reader: who sees the sections reads the file that has them.
-  shard.here.store(wanted, std::memory_order_release);
+  shard.here.store(has, std::memory_order_release);
   return absl::OkStatus();
 }
 

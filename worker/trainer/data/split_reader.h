@@ -92,6 +92,9 @@ class SplitReader {
   SectionSet expected() const { return expected_.load(std::memory_order_relaxed); }
   // Gets the shard with what it has and `sections`.
   absl::Status Get(Shard& shard, SectionSet sections) const ABSL_EXCLUSIVE_LOCKS_REQUIRED(shard.mu);
+  // Makes a file that has come, with sections `has` in it, the one that is read.
+  absl::Status Take(Shard& shard, UniqueFd fd, SectionSet has) const
+      ABSL_EXCLUSIVE_LOCKS_REQUIRED(shard.mu);
   absl::StatusOr<std::unique_ptr<Opened>> Open(const Shard& shard, UniqueFd fd) const;
 
   ShardProvider& shards_;

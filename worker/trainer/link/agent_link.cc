@@ -128,58 +128,55 @@ absl::StatusOr<Answer> AgentLink::Await(std::map<Key, std::optional<Answer>>& an
   return answer;
 }
 
-absl::Status AgentLink::SendShardRequest(const ShardParts& shard) {
+int64_t AgentLink::OpenShardRequest() {
+  shards_.emplace(++last_shard_request_, std::nullopt);
+  return last_shard_request_;
+}
+
+absl::Status AgentLink::SendShardRequest(int64_t id, const ShardParts& shard) {
   v1::TrainerFrame frame;
   v1::ShardRequest& request = *frame.mutable_shard_request();
+  request.set_id(id);
   request.set_index(shard.index);
   request.mutable_sections()->Add(shard.sections.begin(), shard.sections.end());
+  request.set_ahead(shard.ahead);
   return Send(frame);
 }
 
 void AgentLink::Prefetch(absl::Span<const ShardParts> shards) {
   for (const ShardParts& shard : shards) {
+    int64_t id = 0;
     {
       absl::MutexLock lock(&mu_);
-      if (!Ended().ok() || !shards_.emplace(shard.index, std::nullopt).second) continue;
-      prefetched_.emplace(shard.index, shard.sections);
+      if (!Ended().ok() || shards_cancelled_ || prefetched_.contains(shard.index)) continue;
+      id = OpenShardRequest();
+      prefetched_[shard.index] = {.id = id, .sections = shard.sections};
     }
-    if (!SendShardRequest(shard).ok()) return;  // GetShard() will say so
+    if (!SendShardRequest(id, shard).ok()) return;  // GetShard() will say so
   }
 }
 
 absl::StatusOr<UniqueFd> AgentLink::GetShard(const ShardParts& shard) {
-  bool asked = false;
-  bool enough = false;
+  int64_t id = 0;
+  bool prefetched = false;
   {
     absl::MutexLock lock(&mu_);
     CVT_RETURN_IF_ERROR(Ended());
     if (shards_cancelled_) return Cancelled(Reason::kStopping, "the attempt ends");
+    // One that brings less than this is of no use: the next answer has all of it.
     if (const auto it = prefetched_.find(shard.index); it != prefetched_.end()) {
-      asked = true;
-      enough = Covers(it->second, shard.sections);
+      prefetched = Covers(it->second.sections, shard.sections);
+      if (!prefetched) shards_.erase(it->second.id);
+      id = it->second.id;
       prefetched_.erase(it);
-    } else if (!shards_.emplace(shard.index, std::nullopt).second) {
-      return Internal(Reason::kInternal,
-                      absl::StrCat("shard ", shard.index, " is asked for twice"));
     }
+    if (!prefetched) id = OpenShardRequest();
   }
-  if (asked) {
-    absl::StatusOr<UniqueFd> file = AwaitShard(shard.index);
-    if (enough || !file.ok()) return file;
-    // Only part of it was asked for before.
-    absl::MutexLock lock(&mu_);
-    CVT_RETURN_IF_ERROR(Ended());
-    shards_.emplace(shard.index, std::nullopt);
-  }
-  CVT_RETURN_IF_ERROR(SendShardRequest(shard));
-  return AwaitShard(shard.index);
-}
-
-absl::StatusOr<UniqueFd> AgentLink::AwaitShard(int32_t index) {
+  if (!prefetched) CVT_RETURN_IF_ERROR(SendShardRequest(id, shard));
   absl::MutexLock lock(&mu_);
-  CVT_ASSIGN_OR_RETURN(ShardAnswer answer, Await(shards_, index));
+  CVT_ASSIGN_OR_RETURN(ShardAnswer answer, Await(shards_, id));
   if (answer.error.empty() && answer.file.valid()) return std::move(answer.file);
-  const std::string message = absl::StrCat("shard ", index, " cannot be had: ", answer.error);
+  const std::string message = absl::StrCat("shard ", shard.index, " cannot be had: ", answer.error);
   if (answer.cause == cvtrain::v1::CAUSE_DATA) {
     return Unavailable(Reason::kShardNotFound, message);
   }
@@ -263,7 +260,7 @@ void AgentLink::Dispatch(Frame frame) {
       OnStart(message.start(), frame);
       break;
     case v1::AgentFrame::kShard: {
-      const auto asked = shards_.find(message.shard().index());
+      const auto asked = shards_.find(message.shard().id());
       if (asked == shards_.end()) break;  // of an attempt that has ended
       asked->second.emplace();
       asked->second->error = message.shard().error();

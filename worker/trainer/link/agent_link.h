@@ -88,6 +88,11 @@ class AgentLink : public TrainerHost,
     UniqueFd file;
   };
 
+  struct Prefetched {
+    int64_t id = 0;
+    std::vector<int32_t> sections;  // none: all
+  };
+
   void Read();
   void Dispatch(Frame frame) ABSL_LOCKS_EXCLUDED(mu_);
   void OnStart(const v1::Start& start, Frame& frame) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
@@ -96,9 +101,9 @@ class AgentLink : public TrainerHost,
   // After an error the connection is of no more use, and ends: what was reported must not get
   // lost without anybody's noticing.
   absl::Status Send(const v1::TrainerFrame& frame, int fd = -1);
-  absl::Status SendShardRequest(const ShardParts& shard);
-  // The answer to what was asked for, once it is there.
-  absl::StatusOr<UniqueFd> AwaitShard(int32_t index) ABSL_LOCKS_EXCLUDED(mu_);
+  // The id of a request that is about to be sent.
+  int64_t OpenShardRequest() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
+  absl::Status SendShardRequest(int64_t id, const ShardParts& shard);
   // Why nothing can be waited for any more; OK while the attempt runs.
   absl::Status Ended() const ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
   // Waits for `answers` to hold `key`, and takes it out.
@@ -120,9 +125,10 @@ class AgentLink : public TrainerHost,
   int64_t last_store_call_ ABSL_GUARDED_BY(mu_) = 0;
   // By what was asked for; no value until the answer is there.
   std::map<int64_t, std::optional<v1::StoreReply>> store_calls_ ABSL_GUARDED_BY(mu_);
-  std::map<int32_t, std::optional<ShardAnswer>> shards_ ABSL_GUARDED_BY(mu_);
-  // Sections of shards that GetShard() has not taken yet; none: all.
-  std::map<int32_t, std::vector<int32_t>> prefetched_ ABSL_GUARDED_BY(mu_);
+  int64_t last_shard_request_ ABSL_GUARDED_BY(mu_) = 0;
+  std::map<int64_t, std::optional<ShardAnswer>> shards_ ABSL_GUARDED_BY(mu_);
+  // By index of the shard: requests that GetShard() has not taken yet.
+  std::map<int32_t, Prefetched> prefetched_ ABSL_GUARDED_BY(mu_);
   bool shards_cancelled_ ABSL_GUARDED_BY(mu_) = false;
 
   // Held while the handler runs, so that replacing it waits for it.

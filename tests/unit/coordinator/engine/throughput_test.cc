@@ -94,6 +94,14 @@ TEST(PredictDurationsTest, SharesFlopsAmongSlots) {
   EXPECT_EQ(stages[1].duration().nanos(), 500'000'000);
 }
 
+TEST(PredictDurationsTest, SaysNothingWhereNothingCanBeSaid) {
+  std::vector<v1::PlannedStage> stages(1);
+  stages[0].set_flops(1e30);
+  PredictDurations(v1::Recipe(), 1, {.flops_per_slot_second = 1e-9, .basis = ""},
+                   absl::MakeSpan(stages));
+  EXPECT_FALSE(stages[0].has_duration());
+}
+
 TEST(PredictDurationsTest, SyntheticStepsTakeWhatTheRecipeSays) {
   std::vector<v1::PlannedStage> stages(1);
   stages[0].set_steps(500);

@@ -484,7 +484,9 @@ TEST_F(DatasetServiceTest, SendsTheBytesOfAShard) {
     return bytes;
   };
   EXPECT_THAT(read(version.name(), 0, 0, 0), IsOkAndHolds("0123456789"));
-  EXPECT_THAT(read("datasets/photos/versions/0", 0, 3, 4), IsOkAndHolds("3456"));
+  EXPECT_THAT(read(version.name(), 0, 3, 4), IsOkAndHolds("3456"));
+  EXPECT_THAT(read(version.name(), -1, 0, 0),
+              StatusIs(absl::StatusCode::kNotFound, Reason("SHARD_NOT_FOUND")));
   EXPECT_THAT(read(version.name(), 1, 0, 0),
               StatusIs(absl::StatusCode::kNotFound, Reason("SHARD_NOT_FOUND")));
   EXPECT_THAT(read("datasets/photos/versions/7", 0, 0, 0),

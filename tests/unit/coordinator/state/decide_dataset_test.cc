@@ -2,6 +2,7 @@
 #include <gtest/gtest.h>
 
 #include <string>
+#include <vector>
 
 #include "tests/support/status_matchers.h"
 #include "tests/unit/coordinator/state/decide_fixture.h"
@@ -49,6 +50,18 @@ TEST_F(DecideTest, RefusesADataSetThatContradictsItself) {
   EXPECT_THAT(status(request), invalid);
   request = DatasetRequest();
   request.mutable_version()->mutable_splits(0)->set_class_images(0, 9);
+  EXPECT_THAT(status(request), invalid);
+  for (const auto& rungs :
+       {std::vector<int>{72, 72}, {0}, {112, 72}, {20'000}, {1, 2, 3, 4, 5, 6, 7, 8, 9}}) {
+    request = DatasetRequest();
+    request.mutable_version()->mutable_rungs()->Assign(rungs.begin(), rungs.end());
+    EXPECT_THAT(status(request), invalid);
+  }
+  request = DatasetRequest();
+  request.mutable_version()->add_short_sides()->set_side(2'000'000'000);
+  EXPECT_THAT(status(request), invalid);
+  request = DatasetRequest();
+  request.mutable_version()->add_short_sides()->set_images(-1);
   EXPECT_THAT(status(request), invalid);
   request = DatasetRequest();
   request.set_dataset("../x");

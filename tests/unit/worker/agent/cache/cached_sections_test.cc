@@ -7,9 +7,13 @@
 #include <utility>
 #include <vector>
 
+#include "common/crc32c.h"
 #include "common/errors.h"
+#include "common/faulty_file_system.h"
+#include "common/little_endian.h"
 #include "common/memory_file_system.h"
 #include "common/sha256.h"
+#include "formats/shard/shard_outline.h"
 #include "formats/shard/shard_reader.h"
 #include "tests/support/log_capture.h"
 #include "tests/support/status_matchers.h"
@@ -167,7 +171,7 @@ TEST_F(CachedSectionsTest, RefusesABlockThatCameDamaged) {
   };
   EXPECT_THAT(get(), StatusIs(absl::StatusCode::kDataLoss, Reason("SHARD_BAD")));
   origin_.bytes = good;
-  EXPECT_THAT(get(), IsOk()) << "what was good before it is kept, what was not is asked for again";
+  EXPECT_THAT(get(), IsOk());
   EXPECT_TRUE(cache_->Contains(key.digest));
 }
 
@@ -179,6 +183,62 @@ TEST_F(CachedSectionsTest, RefusesAnotherShardOfTheSameSize) {
               StatusIs(absl::StatusCode::kDataLoss, Reason("SHARD_BAD")));
   EXPECT_EQ(cache_->size_bytes(), 0u);
   EXPECT_THAT(*files_.ListDir(kDirectory), IsEmpty());
+}
+
+TEST_F(CachedSectionsTest, AnOutlineThatTheBlocksDoNotFitIsNotKept) {
+  // A place serves the outline of another sound shard of the same length, then another serves the
+  // blocks of the right one.
+  const ContentKey key = origin_.key();
+  std::string other = origin_.bytes;
+  const size_t at = other.size() / 2;
+  other[at] = static_cast<char>(other[at] ^ 1);
+  {
+    const auto outline =
+        formats::OutlineOfPage(absl::string_view(other).substr(0, formats::kShardPageBytes),
+                               static_cast<int64_t>(other.size()), "other");
+    ASSERT_THAT(outline, IsOk());
+    const auto footer_at = static_cast<size_t>(outline->footer_at);
+    const size_t block = at / static_cast<size_t>(formats::kShardBlockBytes);
+    const size_t begin = block * static_cast<size_t>(formats::kShardBlockBytes);
+    const size_t bytes = static_cast<size_t>(outline->BlockBytes(static_cast<int64_t>(block)));
+    StoreLittleEndian<uint32_t>(Crc32c(absl::string_view(other).substr(begin, bytes)),
+                                &other[footer_at + 16 + 4 * block]);
+    const size_t end = other.size() - 4;
+    StoreLittleEndian<uint32_t>(Crc32c(absl::string_view(other).substr(footer_at, end - footer_at)),
+                                &other[end]);
+  }
+  Origin wrong = {.bytes = other};
+  const auto mixed = [&](uint64_t offset, uint64_t length, const ByteSink& sink) {
+    const bool outline = offset == 0 || offset + length == other.size();
+    return (outline ? wrong : origin_).fetch()(offset, length, sink);
+  };
+  EXPECT_THAT(cache_->GetSections(key, {0, 1, kSource}, mixed, StopToken()),
+              StatusIs(absl::StatusCode::kDataLoss, Reason("SHARD_BAD")));
+  EXPECT_THAT(Get({0, 1, kSource}), IsOk()) << "the wrong outline was kept";
+}
+
+TEST_F(CachedSectionsTest, TakesThePlaceOfADownloadThatBrokeOff) {
+  ASSERT_THAT(WriteFileAtomic(files_, Path(".part"), origin_.bytes.substr(0, 1'000)), IsOk());
+  Reopen();
+  EXPECT_EQ(cache_->size_bytes(), 1'000u);
+  EXPECT_THAT(Get({0}), IsOk());
+  EXPECT_THAT(*files_.ListDir(kDirectory), SizeIs(1));
+  EXPECT_EQ(cache_->size_bytes(), origin_.sent);
+}
+
+TEST_F(CachedSectionsTest, AFullDiskLeavesWhatCameBefore) {
+  FaultyFileSystem faulty(files_);
+  auto cache = ContentCache::Open(faulty, "/other/cache", {.size_bytes_max = limit_}, telemetry_);
+  ASSERT_THAT(cache, IsOk());
+  faulty.SetQuota(3'000'000);
+  const auto get = [&] {
+    return (*cache)->GetSections(origin_.key(), {0, 1, kSource}, origin_.fetch(), StopToken());
+  };
+  EXPECT_THAT(get(), StatusIs(absl::StatusCode::kResourceExhausted, Reason("DISK_FULL")));
+  const uint64_t sent = origin_.sent;
+  faulty.SetQuota(~uint64_t{0});
+  EXPECT_THAT(get(), IsOk());
+  EXPECT_LT(origin_.sent - sent, origin_.bytes.size() - 1'000'000) << "all of it came again";
 }
 
 TEST_F(CachedSectionsTest, RefusesWhatIsNoShard) {

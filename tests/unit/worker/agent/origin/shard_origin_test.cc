@@ -86,6 +86,9 @@ TEST_F(DirectoryOriginTest, SaysWhatIsNotThereOrOfAnotherSize) {
   EXPECT_THAT(Fetch(*origin_, 0, 10).status,
               AllOf(StatusIs(absl::StatusCode::kNotFound, Reason("SHARD_NOT_FOUND")),
                     Message(HasSubstr("500001 bytes"))));
+  const auto gone = NewOrigin(PosixFileSystem(), directory_.path() + "/nowhere");
+  EXPECT_THAT(Fetch(*gone, 0, 10).status,
+              StatusIs(absl::StatusCode::kUnavailable, Reason("SERVER_UNREACHABLE")));
   EXPECT_THAT(PosixFileSystem().Remove(Path()), IsOk());
   EXPECT_THAT(Fetch(*origin_, 0, 10).status,
               StatusIs(absl::StatusCode::kNotFound, Reason("SHARD_NOT_FOUND")));

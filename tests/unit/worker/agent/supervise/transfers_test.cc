@@ -91,7 +91,7 @@ class TransfersTest : public ::testing::Test {
   }
   File GetShard(const ContentKey& key) {
     Answer<File> answer;
-    transfers_->GetShard(key, /*sections=*/{}, scope_, answer.callback());
+    transfers_->GetShard({.key = key}, scope_, answer.callback());
     return std::move(answer.Wait());
   }
 
@@ -185,7 +185,7 @@ TEST_F(TransfersTest, WhatIsInTheCacheWaitsForNoOutage) {
   Start();
   ASSERT_THAT(GetShard(cached), IsOk());
   Answer<File> slow;
-  transfers_->GetShard(missing, {}, scope_, slow.callback());
+  transfers_->GetShard({.key = missing}, scope_, slow.callback());
   away.WaitForNotification();
   EXPECT_THAT(GetShard(cached), IsOk());
   back.Notify();
@@ -203,7 +203,7 @@ TEST_F(TransfersTest, OneOutageHoldsUpNoOtherDownload) {
   };
   Start();
   Answer<File> waiting;
-  transfers_->GetShard(bad, {}, scope_, waiting.callback());
+  transfers_->GetShard({.key = bad}, scope_, waiting.callback());
   EXPECT_THAT(GetShard(good), IsOk());
   away = false;
   EXPECT_THAT(waiting.Wait(), IsOk());

@@ -32,7 +32,13 @@ class AheadFetcherTest : public ::testing::Test {
   ~AheadFetcherTest() override { photos_.CancelWaits(); }
 
   void Start(const std::vector<SectionSet>& stages, SectionSet evaluation, int64_t budget) {
-    fetcher_ = std::make_unique<AheadFetcher>(*train_, *validation_, stages, evaluation, 0, budget);
+    fetcher_ = std::make_unique<AheadFetcher>(*train_, *validation_,
+                                              AheadFetcher::Options{.stages = stages,
+                                                                    .stage = 0,
+                                                                    .evaluation = evaluation,
+                                                                    .budget_bytes = budget,
+                                                                    .rank = rank_,
+                                                                    .world_size = 3});
   }
   // What was asked for: shard, sections.
   std::vector<std::string> Asked() const {
@@ -56,6 +62,7 @@ class AheadFetcherTest : public ::testing::Test {
       SplitReader::Create(photos_.version(), "train", photos_).value();
   std::unique_ptr<SplitReader> validation_ =
       SplitReader::Create(photos_.version(), "test", photos_).value();
+  int rank_ = 0;
   std::unique_ptr<AheadFetcher> fetcher_;
 };
 
@@ -83,11 +90,16 @@ TEST_F(AheadFetcherTest, AnErrorEndsItAndNothingElse) {
   photos_.Fail(1, absl::ResourceExhaustedError("the cache is full"));
   Start({kRung, kSource}, kRung, kPlenty);
   WaitForAsked(2);
-  while (log_.lines().empty()) absl::SleepFor(absl::Milliseconds(1));
   fetcher_.reset();
   EXPECT_THAT(Asked(), ElementsAre("0:0", "1:0"));
   photos_.Fail(1, absl::OkStatus());
   EXPECT_TRUE(train_->Find(5).ok());
+}
+
+TEST_F(AheadFetcherTest, RanksBeginAtDifferentShards) {
+  rank_ = 1;
+  Start({kRung}, SectionSet(), kPlenty);
+  EXPECT_THAT(WaitForAsked(3), ElementsAre("1:0", "2:0", "0:0"));
 }
 
 TEST_F(AheadFetcherTest, WhatIsHereIsNotAskedForAgain) {

@@ -67,6 +67,13 @@ TEST(SectionForecastTest, SmallPicturesHaveTheirSourceAlone) {
       << "one picture in a thousand decides for all";
 }
 
+TEST(SectionForecastTest, WhatNoShardCanHaveDoesNoHarm) {
+  cvtrain::v1::DatasetVersion dataset = Dataset("short_sides { side: 2000000000 images: 5 }");
+  for (int i = 0; i < 100; ++i) dataset.add_rungs(300 + i);
+  const std::vector<int32_t> sections = Training(dataset, 0.25, 64).Numbers();
+  EXPECT_THAT(sections, ::testing::Each(::testing::Le(formats::kShardRungsMax)));
+}
+
 TEST(SectionForecastTest, EvaluationsReadOneRung) {
   const SectionForecast forecast(Dataset());
   EXPECT_THAT(forecast.OfEvaluation(256, 224).Numbers(), ElementsAre(4));

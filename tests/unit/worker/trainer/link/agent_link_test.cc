@@ -27,6 +27,15 @@ using ::testing::SizeIs;
 
 class AgentLinkTest : public ::testing::Test {
  protected:
+  // Takes the next request for a shard, and begins its answer.
+  v1::AgentFrame AnswerTo(int32_t index) {
+    const v1::ShardRequest request = Receive(v1::TrainerFrame::kShardRequest).shard_request();
+    EXPECT_EQ(request.index(), index);
+    v1::AgentFrame frame;
+    frame.mutable_shard()->set_index(index);
+    frame.mutable_shard()->set_id(request.id());
+    return frame;
+  }
   AgentLinkTest() {
     auto ends = *UnixConnection::Pair();
     agent_ = std::move(ends.first);
@@ -111,17 +120,13 @@ TEST_F(AgentLinkTest, GetsShards) {
   Start();
   CVT_ASSERT_OK_AND_ASSIGN(const SharedMemory file, SharedMemory::Create("test", 10));
   Thread agent("agent", [&](StopToken) {
-    EXPECT_EQ(Receive(v1::TrainerFrame::kShardRequest).shard_request().index(), 7);
-    v1::AgentFrame frame;
-    frame.mutable_shard()->set_index(7);
+    v1::AgentFrame frame = AnswerTo(7);
     Send(frame, file.fd());
-    EXPECT_EQ(Receive(v1::TrainerFrame::kShardRequest).shard_request().index(), 8);
-    frame.mutable_shard()->set_index(8);
+    frame = AnswerTo(8);
     frame.mutable_shard()->set_error("no such file");
     frame.mutable_shard()->set_cause(cvtrain::v1::CAUSE_DATA);
     Send(frame);
-    EXPECT_EQ(Receive(v1::TrainerFrame::kShardRequest).shard_request().index(), 9);
-    frame.mutable_shard()->set_index(9);
+    frame = AnswerTo(9);
     frame.mutable_shard()->set_error("the disk is full");
     frame.mutable_shard()->set_cause(cvtrain::v1::CAUSE_INTERNAL);
     Send(frame);
@@ -141,10 +146,7 @@ TEST_F(AgentLinkTest, PrefetchesShardsWithoutWaiting) {
   CVT_ASSERT_OK_AND_ASSIGN(const SharedMemory file, SharedMemory::Create("test", 10));
   link_->Prefetch({ShardParts{.index = 3}, ShardParts{.index = 5}});
   for (const int32_t index : {3, 5}) {
-    EXPECT_EQ(Receive(v1::TrainerFrame::kShardRequest).shard_request().index(), index);
-    v1::AgentFrame frame;
-    frame.mutable_shard()->set_index(index);
-    Send(frame, file.fd());
+    Send(AnswerTo(index), file.fd());
   }
   EXPECT_THAT(link_->GetShard({.index = 5}), IsOk());
   EXPECT_THAT(link_->GetShard({.index = 3}), IsOk());
@@ -153,24 +155,44 @@ TEST_F(AgentLinkTest, PrefetchesShardsWithoutWaiting) {
 TEST_F(AgentLinkTest, AsksAgainForSectionsThatWereNotPrefetched) {
   Start();
   CVT_ASSERT_OK_AND_ASSIGN(const SharedMemory file, SharedMemory::Create("test", 10));
-  std::vector<std::vector<int32_t>> asked;
-  const auto answer = [&](int times) {
-    for (int i = 0; i < times; ++i) {
-      const v1::ShardRequest request = Receive(v1::TrainerFrame::kShardRequest).shard_request();
-      asked.push_back({request.sections().begin(), request.sections().end()});
+  link_->Prefetch({ShardParts{.index = 3, .sections = {0, 1}}});
+  Send(AnswerTo(3), file.fd());
+  EXPECT_THAT(link_->GetShard({.index = 3, .sections = {1}}), IsOk()) << "it was prefetched";
+  link_->Prefetch({ShardParts{.index = 3, .sections = {0, 1}}});
+  const v1::AgentFrame of_less = AnswerTo(3);
+  Thread agent("agent", [&](StopToken) {
+    const v1::ShardRequest request = Receive(v1::TrainerFrame::kShardRequest).shard_request();
+    EXPECT_THAT(request.sections(), ElementsAre(0, 1, 2));
+    Send(of_less, file.fd());  // comes late, and is nobody's
+    v1::AgentFrame frame;
+    frame.mutable_shard()->set_index(3);
+    frame.mutable_shard()->set_id(request.id());
+    frame.mutable_shard()->set_error("the one that was asked for");
+    Send(frame);
+  });
+  EXPECT_THAT(link_->GetShard({.index = 3, .sections = {0, 1, 2}}),
+              StatusIs(absl::StatusCode::kInternal, Message(HasSubstr("the one that was asked"))));
+}
+
+TEST_F(AgentLinkTest, TwoMayAskForOneShard) {
+  Start();
+  CVT_ASSERT_OK_AND_ASSIGN(const SharedMemory file, SharedMemory::Create("test", 10));
+  Thread ahead("ahead", [&](StopToken) {
+    EXPECT_THAT(link_->GetShard({.index = 4, .sections = {2}, .ahead = true}), IsOk());
+  });
+  v1::ShardRequest first = Receive(v1::TrainerFrame::kShardRequest).shard_request();
+  EXPECT_TRUE(first.ahead());
+  Thread agent("agent", [&](StopToken) {
+    const v1::ShardRequest second = Receive(v1::TrainerFrame::kShardRequest).shard_request();
+    EXPECT_FALSE(second.ahead());
+    for (const v1::ShardRequest& request : {second, first}) {
       v1::AgentFrame frame;
       frame.mutable_shard()->set_index(request.index());
+      frame.mutable_shard()->set_id(request.id());
       Send(frame, file.fd());
     }
-  };
-  link_->Prefetch({ShardParts{.index = 3, .sections = {0, 1}}});
-  answer(1);
-  EXPECT_THAT(link_->GetShard({.index = 3, .sections = {1}}), IsOk()) << "it was prefetched";
-  EXPECT_THAT(asked, ElementsAre(ElementsAre(0, 1)));
-  link_->Prefetch({ShardParts{.index = 3, .sections = {0, 1}}});
-  Thread agent("agent", [&](StopToken) { answer(2); });
-  EXPECT_THAT(link_->GetShard({.index = 3, .sections = {0, 1, 2}}), IsOk());
-  EXPECT_THAT(asked, ElementsAre(ElementsAre(0, 1), ElementsAre(0, 1), ElementsAre(0, 1, 2)));
+  });
+  EXPECT_THAT(link_->GetShard({.index = 4, .sections = {1}}), IsOk());
 }
 
 TEST_F(AgentLinkTest, WaitsForShardsEndWhenTheyAreCancelled) {

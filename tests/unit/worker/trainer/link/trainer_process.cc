@@ -122,6 +122,7 @@ void TrainerProcess::Answer(const v1::TrainerFrame& frame, const Surroundings& s
   v1::AgentFrame answer;
   if (frame.has_shard_request()) {
     answer.mutable_shard()->set_index(frame.shard_request().index());
+    answer.mutable_shard()->set_id(frame.shard_request().id());
     Send(answer, surroundings.shards.at(static_cast<size_t>(frame.shard_request().index())));
   } else if (frame.has_checkpoint_ready()) {
     answer.mutable_checkpoint_released()->set_buffer(frame.checkpoint_ready().buffer());
