@@ -2,6 +2,7 @@
 #define CVTRAIN_WORKER_TRAINER_DATA_SECTION_SET_H_
 
 #include <cstdint>
+#include <initializer_list>
 #include <vector>
 
 #include "formats/shard/shard_format.h"
@@ -14,6 +15,11 @@ class SectionSet {
   constexpr SectionSet() = default;
   static constexpr SectionSet All() { return SectionSet(~uint32_t{0}); }
   static constexpr SectionSet Of(int section) { return SectionSet(uint32_t{1} << section); }
+  static constexpr SectionSet Of(std::initializer_list<int> sections) {
+    SectionSet set;
+    for (const int section : sections) set.bits_ |= uint32_t{1} << section;
+    return set;
+  }
 
   constexpr bool empty() const { return bits_ == 0; }
   constexpr bool Contains(int section) const { return (bits_ >> section & 1) != 0; }
@@ -25,7 +31,7 @@ class SectionSet {
   SectionSet& operator|=(SectionSet other) { return *this = *this | other; }
   friend constexpr bool operator==(SectionSet, SectionSet) = default;
 
-  // By number; none for all of them, which is how requests name them.
+  // By number, as far as a shard can have them; none for all of them.
   std::vector<int32_t> Numbers() const {
     std::vector<int32_t> numbers;
     if (*this == All()) return numbers;

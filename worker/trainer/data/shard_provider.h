@@ -3,11 +3,11 @@
 
 #include <cstddef>
 #include <cstdint>
-#include <vector>
 
 #include "absl/status/statusor.h"
 #include "absl/types/span.h"
 #include "common/unique_fd.h"
+#include "worker/trainer/data/section_set.h"
 
 namespace cvtrain::trainer {
 
@@ -15,8 +15,8 @@ namespace cvtrain::trainer {
 struct ShardParts {
   // Position of the shard in the data set's version.
   int32_t index = 0;
-  // Rungs by number from 0, then the sources; none: all of the shard.
-  std::vector<int32_t> sections = {};
+  // At least one.
+  SectionSet sections = SectionSet::All();
   // Nobody waits for it yet: what somebody waits for comes first.
   bool ahead = false;
 };

@@ -54,7 +54,7 @@ void SplitReader::Prefetch(absl::Span<const int64_t> positions) {
     if (!seen.insert(shard.index).second) continue;
     if (!shard.mu.TryLock()) continue;  // a decoding thread is asking for it
     if (shard.opened.empty() && shard.status.ok()) {
-      wanted.push_back({.index = shard.index, .sections = expected().Numbers()});
+      wanted.push_back({.index = shard.index, .sections = expected()});
     }
     shard.mu.Unlock();
     if (wanted.size() == ShardProvider::kPrefetchMax) break;
@@ -96,9 +96,8 @@ absl::StatusOr<int64_t> SplitReader::Fetch(int shard_number, SectionSet sections
   if (before.Contains(sections)) return 0;
   // Without the lock: who requires something of the shard meanwhile asks for it itself.
   const SectionSet wanted = before | sections;
-  CVT_ASSIGN_OR_RETURN(
-      UniqueFd fd,
-      shards_.GetShard({.index = shard.index, .sections = wanted.Numbers(), .ahead = true}));
+  CVT_ASSIGN_OR_RETURN(UniqueFd fd,
+                       shards_.GetShard({.index = shard.index, .sections = wanted, .ahead = true}));
   absl::MutexLock lock(&shard.mu);
   CVT_RETURN_IF_ERROR(shard.status);
   CVT_RETURN_IF_ERROR(Take(shard, std::move(fd), wanted));
@@ -114,8 +113,7 @@ absl::StatusOr<int64_t> SplitReader::Fetch(int shard_number, SectionSet sections
 
 absl::Status SplitReader::Get(Shard& shard, SectionSet sections) const {
   const SectionSet wanted = shard.here.load(std::memory_order_relaxed) | sections;
-  CVT_ASSIGN_OR_RETURN(UniqueFd fd,
-                       shards_.GetShard({.index = shard.index, .sections = wanted.Numbers()}));
+  CVT_ASSIGN_OR_RETURN(UniqueFd fd, shards_.GetShard({.index = shard.index, .sections = wanted}));
   return Take(shard, std::move(fd), wanted);
 }
 

@@ -1,7 +1,7 @@
 #include "worker/trainer/link/agent_link.h"
 
-#include <algorithm>
 #include <utility>
+#include <vector>
 
 #include "absl/strings/str_cat.h"
 #include "common/errors.h"
@@ -9,17 +9,6 @@
 #include "common/status_macros.h"
 
 namespace cvtrain::trainer {
-namespace {
-
-// Whether sections that were asked for, none being all, are at least those that are wanted.
-bool Covers(const std::vector<int32_t>& asked, const std::vector<int32_t>& wanted) {
-  if (asked.empty() || wanted.empty()) return asked.empty();
-  return std::all_of(wanted.begin(), wanted.end(), [&](int32_t section) {
-    return std::find(asked.begin(), asked.end(), section) != asked.end();
-  });
-}
-
-}  // namespace
 
 AgentLink::AgentLink(std::unique_ptr<UnixConnection> connection, const Clock& clock,
                      std::function<void(const absl::Status&)> on_agent_gone)
@@ -134,11 +123,13 @@ int64_t AgentLink::OpenShardRequest() {
 }
 
 absl::Status AgentLink::SendShardRequest(int64_t id, const ShardParts& shard) {
+  CVT_CHECK(!shard.sections.empty()) << "shard " << shard.index;
   v1::TrainerFrame frame;
   v1::ShardRequest& request = *frame.mutable_shard_request();
   request.set_id(id);
   request.set_index(shard.index);
-  request.mutable_sections()->Add(shard.sections.begin(), shard.sections.end());
+  const std::vector<int32_t> sections = shard.sections.Numbers();
+  request.mutable_sections()->Add(sections.begin(), sections.end());
   request.set_ahead(shard.ahead);
   return Send(frame);
 }
@@ -165,7 +156,7 @@ absl::StatusOr<UniqueFd> AgentLink::GetShard(const ShardParts& shard) {
     if (shards_cancelled_) return Cancelled(Reason::kStopping, "the attempt ends");
     // One that brings less than this is of no use: the next answer has all of it.
     if (const auto it = prefetched_.find(shard.index); it != prefetched_.end()) {
-      prefetched = Covers(it->second.sections, shard.sections);
+      prefetched = it->second.sections.Contains(shard.sections);
       if (!prefetched) shards_.erase(it->second.id);
       id = it->second.id;
       prefetched_.erase(it);

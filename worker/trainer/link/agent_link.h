@@ -7,7 +7,6 @@
 #include <memory>
 #include <optional>
 #include <string>
-#include <vector>
 
 #include "absl/base/thread_annotations.h"
 #include "absl/status/status.h"
@@ -19,6 +18,7 @@
 #include "common/unix_socket.h"
 #include "cvtrain/trainer/v1/trainer.pb.h"
 #include "worker/trainer/collective/store_transport.h"
+#include "worker/trainer/data/section_set.h"
 #include "worker/trainer/data/shard_provider.h"
 #include "worker/trainer/link/reporter.h"
 #include "worker/trainer/snapshot/snapshotter.h"
@@ -90,7 +90,7 @@ class AgentLink : public TrainerHost,
 
   struct Prefetched {
     int64_t id = 0;
-    std::vector<int32_t> sections;  // none: all
+    SectionSet sections;
   };
 
   void Read();

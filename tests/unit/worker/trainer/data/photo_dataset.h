@@ -116,7 +116,7 @@ class PhotoDataset : public ShardProvider {
   absl::StatusOr<UniqueFd> GetShard(const ShardParts& shard) override {
     absl::MutexLock lock(&mu_);
     asked_.push_back(shard.index);
-    asked_sections_.push_back(shard.sections);
+    asked_sections_.push_back(shard.sections.Numbers());
     if (stalled_) {
       mu_.Await(absl::Condition(&cancelled_));
       return Cancelled(Reason::kStopping, "the attempt ends");

@@ -155,10 +155,11 @@ TEST_F(AgentLinkTest, PrefetchesShardsWithoutWaiting) {
 TEST_F(AgentLinkTest, AsksAgainForSectionsThatWereNotPrefetched) {
   Start();
   CVT_ASSERT_OK_AND_ASSIGN(const SharedMemory file, SharedMemory::Create("test", 10));
-  link_->Prefetch({ShardParts{.index = 3, .sections = {0, 1}}});
+  link_->Prefetch({ShardParts{.index = 3, .sections = SectionSet::Of({0, 1})}});
   Send(AnswerTo(3), file.fd());
-  EXPECT_THAT(link_->GetShard({.index = 3, .sections = {1}}), IsOk()) << "it was prefetched";
-  link_->Prefetch({ShardParts{.index = 3, .sections = {0, 1}}});
+  EXPECT_THAT(link_->GetShard({.index = 3, .sections = SectionSet::Of({1})}), IsOk())
+      << "it was prefetched";
+  link_->Prefetch({ShardParts{.index = 3, .sections = SectionSet::Of({0, 1})}});
   const v1::AgentFrame of_less = AnswerTo(3);
   Thread agent("agent", [&](StopToken) {
     const v1::ShardRequest request = Receive(v1::TrainerFrame::kShardRequest).shard_request();
@@ -170,7 +171,7 @@ TEST_F(AgentLinkTest, AsksAgainForSectionsThatWereNotPrefetched) {
     frame.mutable_shard()->set_error("the one that was asked for");
     Send(frame);
   });
-  EXPECT_THAT(link_->GetShard({.index = 3, .sections = {0, 1, 2}}),
+  EXPECT_THAT(link_->GetShard({.index = 3, .sections = SectionSet::Of({0, 1, 2})}),
               StatusIs(absl::StatusCode::kInternal, Message(HasSubstr("the one that was asked"))));
 }
 
@@ -178,7 +179,8 @@ TEST_F(AgentLinkTest, TwoMayAskForOneShard) {
   Start();
   CVT_ASSERT_OK_AND_ASSIGN(const SharedMemory file, SharedMemory::Create("test", 10));
   Thread ahead("ahead", [&](StopToken) {
-    EXPECT_THAT(link_->GetShard({.index = 4, .sections = {2}, .ahead = true}), IsOk());
+    EXPECT_THAT(link_->GetShard({.index = 4, .sections = SectionSet::Of({2}), .ahead = true}),
+                IsOk());
   });
   v1::ShardRequest first = Receive(v1::TrainerFrame::kShardRequest).shard_request();
   EXPECT_TRUE(first.ahead());
@@ -192,7 +194,7 @@ TEST_F(AgentLinkTest, TwoMayAskForOneShard) {
       Send(frame, file.fd());
     }
   });
-  EXPECT_THAT(link_->GetShard({.index = 4, .sections = {1}}), IsOk());
+  EXPECT_THAT(link_->GetShard({.index = 4, .sections = SectionSet::Of({1})}), IsOk());
 }
 
 TEST_F(AgentLinkTest, WaitsForShardsEndWhenTheyAreCancelled) {
