@@ -106,11 +106,12 @@ absl::Status ShardReader::LoadIndex(absl::string_view uuid_bytes) {
   return absl::OkStatus();
 }
 
-// Of the first blocks of the shard.
+// Of the first blocks of the shard, which Read() need not check again.
 bool ShardReader::AreSound(absl::string_view blocks) const {
   for (int64_t block = 0; !blocks.empty(); ++block) {
     const absl::string_view bytes = blocks.substr(0, Index(kShardBlockBytes));
     if (!CheckBlock(block, bytes).ok()) return false;
+    checked_[Index(block)].store(true, std::memory_order_relaxed);
     blocks.remove_prefix(bytes.size());
   }
   return true;
