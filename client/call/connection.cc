@@ -33,6 +33,31 @@ constexpr absl::Duration kRetryPause = absl::Milliseconds(200);
 // A stream may take as long as its bytes need, but not for ever.
 constexpr absl::Duration kStreamTimeout = absl::Hours(2);
 
+// Hands the bytes of a stream's messages on, in order, once their CRC is right; `bad` is what they
+// are else.
+template <typename Response>
+absl::Status Receive(grpc::ClientContext& context, grpc::ClientReader<Response>& reader,
+                     const std::string& (Response::*bytes)() const, Reason bad,
+                     absl::string_view name,
+                     const std::function<absl::Status(absl::string_view)>& chunk) {
+  Response response;
+  uint64_t offset = 0;
+  absl::Status status;
+  while (status.ok() && reader.Read(&response)) {
+    const std::string& piece = (response.*bytes)();
+    if (Crc32c(piece) != response.crc32c()) {
+      status = DataLoss(bad, absl::StrCat(name, ": the bytes at offset ", offset,
+                                          " were damaged on the way; try again"));
+    } else {
+      status = chunk(piece);
+    }
+    offset += piece.size();
+  }
+  if (!status.ok()) context.TryCancel();
+  const absl::Status finished = FromGrpcStatus(reader.Finish());
+  return status.ok() ? finished : status;
+}
+
 }  // namespace
 
 bool IsOutage(const absl::Status& status) {
@@ -137,22 +162,8 @@ absl::Status Connection::DownloadCheckpoint(
   request.set_name(name);
   const absl::Status end = impl_->Call(kStreamTimeout, [&](grpc::ClientContext& context) {
     const auto reader = stub->DownloadCheckpoint(&context, request);
-    v1::DownloadCheckpointResponse response;
-    uint64_t offset = 0;
-    absl::Status status;
-    while (status.ok() && reader->Read(&response)) {
-      if (Crc32c(response.chunk()) != response.crc32c()) {
-        status =
-            DataLoss(Reason::kCheckpointBad, absl::StrCat(name, ": the bytes at offset ", offset,
-                                                          " were damaged on the way; try again"));
-      } else {
-        status = chunk(response.chunk());
-      }
-      offset += response.chunk().size();
-    }
-    if (!status.ok()) context.TryCancel();
-    const absl::Status finished = FromGrpcStatus(reader->Finish());
-    return status.ok() ? finished : status;
+    return Receive(context, *reader, &v1::DownloadCheckpointResponse::chunk, Reason::kCheckpointBad,
+                   name, chunk);
   });
   return impl_->Explain(end);
 }
@@ -198,18 +209,8 @@ absl::Status Connection::ReadShard(const std::string& version, int32_t index, ui
   request.set_length(static_cast<int64_t>(length));
   const absl::Status end = impl_->Call(kStreamTimeout, [&](grpc::ClientContext& context) {
     const auto reader = stub->ReadShard(&context, request);
-    v1::ReadShardResponse response;
-    absl::Status status;
-    while (status.ok() && reader->Read(&response)) {
-      status =
-          Crc32c(response.data()) == response.crc32c()
-              ? chunk(response.data())
-              : DataLoss(Reason::kShardBad, absl::StrCat("bytes of shard ", index, " of ", version,
-                                                         " were damaged on the way; try again"));
-    }
-    if (!status.ok()) context.TryCancel();
-    const absl::Status finished = FromGrpcStatus(reader->Finish());
-    return status.ok() ? finished : status;
+    return Receive(context, *reader, &v1::ReadShardResponse::data, Reason::kShardBad,
+                   absl::StrCat("shard ", index, " of ", version), chunk);
   });
   return impl_->Explain(end);
 }
