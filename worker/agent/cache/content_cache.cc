@@ -299,9 +299,7 @@ absl::Status ContentCache::Download(const ContentKey& key, const Fetch& fetch) {
   CVT_RETURN_IF_ERROR(Reserve(key.digest, key.size_bytes));
   CVT_RETURN_IF_ERROR(files_.CreateDir(directory_));
   // Whoever uses parts has them open; the whole replaces them.
-  if (const absl::Status removed = files_.Remove(PartsOf(key.digest)); !absl::IsNotFound(removed)) {
-    CVT_RETURN_IF_ERROR(removed);
-  }
+  CVT_RETURN_IF_ERROR(files_.RemoveAll(PartsOf(key.digest)));
   {
     absl::MutexLock lock(&mu_);
     entries_[key.digest].parts.reset();

@@ -41,8 +41,7 @@ absl::StatusOr<CachedFile> ContentCache::GetSectionsBusy(const ContentKey& key,
   if (parts == nullptr) {
     parts = NoParts(key);
     // The beginning that a whole download has left is of no more use.
-    const absl::Status removed = files_.Remove(PartOf(key.digest));
-    if (!absl::IsNotFound(removed)) CVT_RETURN_IF_ERROR(removed);
+    CVT_RETURN_IF_ERROR(files_.RemoveAll(PartOf(key.digest)));
   }
   {
     absl::MutexLock lock(&mu_);
