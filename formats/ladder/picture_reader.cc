@@ -34,9 +34,9 @@ ImageView Part(const Image& image, const Rect& rect) {
 
 }  // namespace
 
-int PictureReader::SectionOf(const ShardReader& shard, int64_t record,
+int PictureReader::SectionOf(const ShardRecord& record, const std::vector<int>& rungs,
                              const PictureTarget& target) {
-  return PickRung(shard.record(record), shard.info().rungs,
+  return PickRung(record, rungs,
                   {.crop_width = target.crop.width,
                    .crop_height = target.crop.height,
                    .target_width = target.width,
@@ -47,7 +47,7 @@ PictureReader::Cut PictureReader::CutOf(const ShardReader& shard, int64_t record
                                         const PictureTarget& target) {
   const ShardRecord facts = shard.record(record);
   const std::vector<int>& rungs = shard.info().rungs;
-  const int rung = SectionOf(shard, record, target);
+  const int rung = SectionOf(facts, rungs, target);
   const PictureSize size = RungSize(facts, rungs, rung);
   Cut cut;
   if (rung == static_cast<int>(rungs.size())) {

@@ -4,6 +4,7 @@
 #include <cstdint>
 #include <memory>
 #include <string>
+#include <vector>
 
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
@@ -55,9 +56,10 @@ class PictureReader {
   // the picture itself cannot be decoded.
   absl::Status Decode(absl::Span<uint8_t> pixels);
 
-  // Which section of the shard Find() reads: a rung by number, or info().rungs.size() for the
+  // Which section of the shard Find() reads: a rung by number, or `rungs.size()` for the
   // source.
-  static int SectionOf(const ShardReader& shard, int64_t record, const PictureTarget& target);
+  static int SectionOf(const ShardRecord& record, const std::vector<int>& rungs,
+                       const PictureTarget& target);
 
   // Both at once.
   absl::Status Read(ShardReader& shard, int64_t record, const PictureTarget& target,

@@ -162,23 +162,22 @@ class ShardBatchSource : public BatchSource {
   absl::Status StartTraining(int64_t step) override {
     walk_.Seek(step);
     const std::vector<plan::Stage>& stages = context_.plan.curriculum().stages();
-    std::vector<SectionSet> sections;
+    stage_sections_.clear();
     for (const plan::Stage& stage : stages) {
-      sections.push_back(forecast_.OfTraining(context_.recipe.augmentation(), stage.scales));
+      stage_sections_.push_back(forecast_.OfTraining(context_.recipe.augmentation(), stage.scales));
     }
     stage_ = StageOf(walk_.epoch());
-    train_->Expect(sections[stage_]);
+    train_->Expect(stage_sections_[stage_]);
     if (options_.fetch_ahead_bytes > 0) {
       ahead_ = std::make_unique<AheadFetcher>(
           *train_, *validation_,
-          AheadFetcher::Options{.stages = sections,
+          AheadFetcher::Options{.stages = stage_sections_,
                                 .stage = stage_,
                                 .evaluation = EvaluationSections(),
                                 .budget_bytes = options_.fetch_ahead_bytes,
                                 .rank = context_.rank,
                                 .world_size = context_.world_size});
     }
-    stage_sections_ = std::move(sections);
     // All shards of the first batches at once; decoding threads would ask for one at a time.
     train_->Prefetch(QueueTraining());
     return absl::OkStatus();
@@ -423,7 +422,8 @@ class ShardBatchSource : public BatchSource {
       const plan::PictureDraw draw = DrawOf(facts, job, i);
       const formats::PictureTarget target = {
           .crop = draw.crop, .width = job.width, .height = job.height, .flip = draw.flip};
-      const int section = formats::PictureReader::SectionOf(*picture.shard, picture.record, target);
+      const int section =
+          formats::PictureReader::SectionOf(facts, picture.shard->info().rungs, target);
       if (!split.IsHere(sample, section)) tools.times.Enter(WorkTimes::kNetwork);
       CVT_RETURN_IF_ERROR(split.Require(sample, section, &picture));
       tools.times.Enter(WorkTimes::kDisk);
