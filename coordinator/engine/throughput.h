@@ -18,7 +18,8 @@ namespace cvtrain::coordinator {
 // How much a slot of this cluster trains in a second.
 struct Throughput {
   // FLOPs of training, as plans count them: what trials spend on evaluations, checkpoints and
-  // waiting for pictures makes it smaller. Greater than 0.
+  // waiting for pictures makes it smaller. Greater than 0; not set for a synthetic task, whose
+  // recipe says what a step takes.
   double flops_per_slot_second = 0;
   // Where that comes from, for people.
   std::string basis;

@@ -84,8 +84,10 @@ absl::StatusOr<StagesToPlan> ToPlan(const View& view, v1::Recipe recipe,
   StagesToPlan stages;
   stages.facts.logical_ranks = spec.resources().logical_ranks();
   stages.slots = spec.resources().slots();
-  stages.throughput = ExpectedThroughput(view, recipe);
-  if (recipe.task() != v1::Recipe::TASK_SYNTHETIC) {
+  if (recipe.task() == v1::Recipe::TASK_SYNTHETIC) {
+    stages.throughput.basis = "as the recipe says";
+  } else {
+    stages.throughput = ExpectedThroughput(view, recipe);
     CVT_ASSIGN_OR_RETURN(const v1::DatasetVersion* version,
                          view.state().FindDatasetVersion(DatasetVersionName(
                              DatasetName(recipe.dataset().name()), recipe.dataset().version())));
@@ -343,9 +345,7 @@ absl::StatusOr<v1::PreviewExperimentResponse> PreviewExperiment(
   CVT_ASSIGN_OR_RETURN(v1::Recipe recipe, plan::ConcreteRecipe(spec, first));
   CVT_ASSIGN_OR_RETURN(stages, ToPlan(view, std::move(recipe), spec));
   for (const std::string& warning : plan::Warnings(request.spec())) response.add_warnings(warning);
-  response.set_duration_basis(stages.recipe.task() == v1::Recipe::TASK_SYNTHETIC
-                                  ? "as the recipe says"
-                                  : stages.throughput.basis);
+  response.set_duration_basis(stages.throughput.basis);
   *response.mutable_spec() = std::move(spec);
   return response;
 }
