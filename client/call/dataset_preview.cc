@@ -14,6 +14,7 @@
 #include "client/dataset/raw_png.h"
 #include "client/dataset/stage_preview.h"
 #include "common/errors.h"
+#include "common/ids.h"
 #include "common/status_macros.h"
 #include "common/text.h"
 #include "plan/recipe/resolve.h"
@@ -85,7 +86,7 @@ absl::StatusOr<FirstTrial> ResolveFirstTrial(Connection& connection,
 absl::StatusOr<v1::DatasetVersion> FindVersion(Connection& connection,
                                                const v1::DatasetSource& source) {
   v1::GetDatasetVersionRequest request;
-  request.set_name(absl::StrCat("datasets/", source.name(), "/versions/", source.version()));
+  request.set_name(DatasetVersionName(DatasetName(source.name()), source.version()).ToString());
   CVT_ASSIGN_OR_RETURN(auto response, connection.GetDatasetVersion(request));
   return std::move(*response.mutable_version());
 }
