@@ -3,9 +3,12 @@
 #   cvtrain_proto_library(NAME PROTOS cvtrain/v1/trial.proto ... [GRPC] [DEPS ...])
 #
 # Generates C++ for each file with Debian's protoc, into ${CMAKE_BINARY_DIR}/proto, which is the
-# include root ("cvtrain/v1/trial.pb.h"). With GRPC, generates the stubs of those files that define
-# a service ("cvtrain/v1/trial.grpc.pb.h") and no messages. The code is compiled without our
-# warnings, a few files at a time: their cost is the headers, not the code.
+# include root ("cvtrain/v1/trial.pb.h"); CVTRAIN_HEADERS, a property of NAME, lists the headers. With
+# GRPC, generates the stubs of those files that define a service ("cvtrain/v1/trial.grpc.pb.h") and
+# no messages.
+#
+# The code is compiled without our warnings and without UndefinedBehaviorSanitizer, which takes
+# minutes for it, a few files at a time: their cost is the headers, not the code.
 
 find_program(CVTRAIN_GRPC_PLUGIN grpc_cpp_plugin REQUIRED)
 
@@ -40,6 +43,7 @@ function(cvtrain_proto_library name)
   set(out ${CMAKE_BINARY_DIR}/proto)
   file(MAKE_DIRECTORY ${out})
   set(sources)
+  set(headers)
   foreach(proto IN LISTS ARG_PROTOS)
     if(NOT EXISTS ${CMAKE_CURRENT_SOURCE_DIR}/${proto})
       _cvtrain_missing("${name}: there is no file ${proto}")
@@ -56,15 +60,18 @@ function(cvtrain_proto_library name)
     else()
       _cvtrain_generate(${proto} pb files FLAGS --cpp_out=${out})
       list(APPEND sources ${files})
+      string(REGEX REPLACE "\\.proto$" ".pb.h" header ${proto})
+      list(APPEND headers ${header})
     endif()
   endforeach()
 
   if(sources)
     add_library(${name} STATIC ${sources})
     target_include_directories(${name} SYSTEM PUBLIC ${out})
-    target_compile_options(${name} PRIVATE -w)
+    target_compile_options(${name} PRIVATE -w -fno-sanitize=undefined)
     target_link_libraries(${name} PUBLIC ${ARG_DEPS})
     set_target_properties(${name} PROPERTIES
+      CVTRAIN_HEADERS "${headers}"
       UNITY_BUILD ON UNITY_BUILD_BATCH_SIZE 5
       UNITY_BUILD_UNIQUE_ID CVTRAIN_UNITY_ID
       UNITY_BUILD_CODE_BEFORE_INCLUDE "${_cvtrain_unity_names}")

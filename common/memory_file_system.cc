@@ -50,7 +50,7 @@ absl::Status IsDirectory(absl::string_view doing, absl::string_view path) {
                             absl::StrCat(doing, " ", path, ": Is a directory"));
 }
 
-absl::Status Closed(const std::string& path) {
+absl::Status ClosedFile(const std::string& path) {
   return FailedPrecondition(Reason::kWrongState, path + ": the file is closed");
 }
 
@@ -183,7 +183,7 @@ class Handle {
       : disk_(std::move(disk)), inode_(std::move(inode)), path_(std::move(path)), boot_(boot) {}
 
   absl::Status Check() const ABSL_EXCLUSIVE_LOCKS_REQUIRED(disk_->mu) {
-    if (closed_) return Closed(path_);
+    if (closed_) return ClosedFile(path_);
     if (disk_->boots == boot_) return absl::OkStatus();
     return Unavailable(Reason::kStorageFailed,
                        absl::StrCat(path_, ": opened before the machine crashed"));

@@ -2,6 +2,9 @@
 
 #include <openssl/evp.h>
 
+#include <algorithm>
+
+#include "absl/strings/ascii.h"
 #include "common/status_macros.h"
 #include "common/text.h"
 
@@ -53,5 +56,12 @@ std::string ToHex(const Sha256Digest& digest) {
 }
 
 std::string Sha256Hex(absl::string_view data) { return ToHex(Sha256Of(data)); }
+
+bool IsSha256Hex(absl::string_view text) {
+  return text.size() == 2 * sizeof(Sha256Digest) &&
+         std::all_of(text.begin(), text.end(), [](char c) {
+           return absl::ascii_isdigit(static_cast<unsigned char>(c)) || (c >= 'a' && c <= 'f');
+         });
+}
 
 }  // namespace cvtrain

@@ -36,6 +36,8 @@ Sha256Digest Sha256Of(absl::string_view data);
 // 64 lower-case hexadecimal digits.
 std::string ToHex(const Sha256Digest& digest);
 std::string Sha256Hex(absl::string_view data);
+// Whether `text` is one that ToHex() could have made.
+bool IsSha256Hex(absl::string_view text);
 
 }  // namespace cvtrain
 

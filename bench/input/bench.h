@@ -1,6 +1,7 @@
 #ifndef CVTRAIN_BENCH_INPUT_BENCH_H_
 #define CVTRAIN_BENCH_INPUT_BENCH_H_
 
+#include <cstddef>
 #include <cstdint>
 #include <functional>
 #include <memory>
@@ -10,6 +11,9 @@
 #include "absl/strings/string_view.h"
 
 namespace cvtrain::bench {
+
+// Of a file that lists pictures or crops.
+inline constexpr size_t kListBytesMax = 256 << 20;
 
 // What one pass did; the program prints it as a line of JSON, with the time that it took.
 struct Pass {

@@ -20,16 +20,14 @@
 namespace cvtrain::bench {
 namespace {
 
-constexpr size_t kListBytesMax = 256 << 20;
-
-struct Crop {
+struct PixelCrop {
   int32_t x, y, width, height;
 };
 
 // What formats/ladder/picture_reader does with a source.
 absl::Status DecodeOne(formats::JpegDecoder& decoder, formats::Resizer& resizer,
-                       absl::string_view bytes, const Crop& crop, int size, formats::Image* decoded,
-                       uint8_t* pixels) {
+                       absl::string_view bytes, const PixelCrop& crop, int size,
+                       formats::Image* decoded, uint8_t* pixels) {
   const formats::ScaledCrop plan = formats::PlanScaledCrop(
       {.from = crop.x, .length = crop.width}, {.from = crop.y, .length = crop.height}, size, size);
   CVT_RETURN_IF_ERROR(decoder.Decode(
@@ -51,8 +49,8 @@ class DecodeBench {
       bench->files_.push_back(std::move(bytes));
     }
     CVT_ASSIGN_OR_RETURN(const std::string crops, ReadFile(files, options.crops, kListBytesMax));
-    bench->crops_.resize(crops.size() / sizeof(Crop));
-    std::memcpy(bench->crops_.data(), crops.data(), bench->crops_.size() * sizeof(Crop));
+    bench->crops_.resize(crops.size() / sizeof(PixelCrop));
+    std::memcpy(bench->crops_.data(), crops.data(), bench->crops_.size() * sizeof(PixelCrop));
     bench->pixels_.resize(bench->files_.size() * bench->picture_bytes());
     return bench;
   }
@@ -65,7 +63,7 @@ class DecodeBench {
       return InvalidArgument(Reason::kUsage,
                              absl::StrCat("there are no crops for pass ", argument));
     }
-    const Crop* crops = crops_.data() + pass * files_.size();
+    const PixelCrop* crops = crops_.data() + pass * files_.size();
     next_ = 0;
     std::vector<absl::Status> results(static_cast<size_t>(options_.threads));
     {
@@ -85,7 +83,7 @@ class DecodeBench {
     return static_cast<size_t>(options_.size) * static_cast<size_t>(options_.size) * 3;
   }
 
-  absl::Status Work(const Crop* crops) {
+  absl::Status Work(const PixelCrop* crops) {
     formats::JpegDecoder decoder;
     formats::Resizer resizer;
     formats::Image decoded;
@@ -105,7 +103,7 @@ class DecodeBench {
 
   const DecodeOptions options_;
   std::vector<std::string> files_;
-  std::vector<Crop> crops_;
+  std::vector<PixelCrop> crops_;
   std::vector<uint8_t> pixels_;
   std::atomic<size_t> next_ = 0;
 };

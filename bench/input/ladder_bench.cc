@@ -18,10 +18,8 @@
 namespace cvtrain::bench {
 namespace {
 
-constexpr size_t kListBytesMax = 256 << 20;
-
 // Of the picture, each in 0..1.
-struct Crop {
+struct RelativeCrop {
   double x, y, width, height;
 };
 
@@ -44,7 +42,7 @@ class NamedPictures {
     return absl::OkStatus();
   }
 
-  absl::Status Read(const std::string& name, const Crop& crop, int size,
+  absl::Status Read(const std::string& name, const RelativeCrop& crop, int size,
                     absl::Span<uint8_t> pixels) {
     const auto it = by_name_.find(name);
     if (it == by_name_.end()) return NotFound(Reason::kFileNotFound, name);
@@ -80,14 +78,14 @@ absl::StatusOr<Runner> NewLadderBench(const LadderOptions& options) {
     CVT_ASSIGN_OR_RETURN(const std::string list, ReadFile(disk, options.list, kListBytesMax));
     CVT_ASSIGN_OR_RETURN(const std::string crops, ReadFile(disk, options.crops, kListBytesMax));
     const std::vector<std::string> names = absl::StrSplit(list, '\n', absl::SkipEmpty());
-    if (crops.size() != names.size() * sizeof(Crop)) {
+    if (crops.size() != names.size() * sizeof(RelativeCrop)) {
       return InvalidArgument(Reason::kUsage, "--crops: must have four doubles for each picture");
     }
     const auto side = static_cast<size_t>(options.size);
     std::vector<uint8_t> pixels(names.size() * side * side * 3);
     for (size_t i = 0; i < names.size(); ++i) {
-      Crop crop;
-      std::memcpy(&crop, crops.data() + i * sizeof(Crop), sizeof(Crop));
+      RelativeCrop crop;
+      std::memcpy(&crop, crops.data() + i * sizeof(RelativeCrop), sizeof(RelativeCrop));
       CVT_RETURN_IF_ERROR(
           pictures->Read(names[i], crop, options.size,
                          absl::MakeSpan(pixels).subspan(i * side * side * 3, side * side * 3)));

@@ -77,7 +77,7 @@ absl::StatusOr<ExitCode> Export(const Cli& cli, const Arguments& arguments) {
   return ExitCode::kDone;
 }
 
-constexpr Subcommand kSubcommands[] = {
+constexpr Subcommand kCkptSubcommands[] = {
     {"ls", "list checkpoints, of trials or experiments if some are named",
      [](const Cli& cli, const Arguments& rest) { return RunGet(cli, WithFirst("ckpt", rest)); }},
     {"describe", "everything about one checkpoint",
@@ -91,7 +91,7 @@ constexpr Subcommand kSubcommands[] = {
 }  // namespace
 
 absl::StatusOr<ExitCode> RunCkpt(const Cli& cli, const Arguments& arguments) {
-  return RunSubcommand(cli, "ckpt", kSubcommands, arguments);
+  return RunSubcommand(cli, "ckpt", kCkptSubcommands, arguments);
 }
 
 }  // namespace cvtrain::client

@@ -5,7 +5,7 @@
 namespace cvtrain::client {
 namespace {
 
-constexpr Subcommand kSubcommands[] = {
+constexpr Subcommand kDatasetSubcommands[] = {
     {"create", "make a version from pictures, sounds or other files", CreateDataset},
     {"ls", "list data sets",
      [](const Cli& cli, const Arguments& rest) { return RunGet(cli, WithFirst("dataset", rest)); }},
@@ -20,7 +20,7 @@ constexpr Subcommand kSubcommands[] = {
 }  // namespace
 
 absl::StatusOr<ExitCode> RunDataset(const Cli& cli, const Arguments& arguments) {
-  return RunSubcommand(cli, "dataset", kSubcommands, arguments);
+  return RunSubcommand(cli, "dataset", kDatasetSubcommands, arguments);
 }
 
 }  // namespace cvtrain::client

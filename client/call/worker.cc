@@ -4,7 +4,7 @@
 namespace cvtrain::client {
 namespace {
 
-constexpr Subcommand kSubcommands[] = {
+constexpr Subcommand kWorkerSubcommands[] = {
     {"ls", "list workers",
      [](const Cli& cli, const Arguments& rest) { return RunGet(cli, WithFirst("worker", rest)); }},
     {"describe", "everything about one worker",
@@ -16,7 +16,7 @@ constexpr Subcommand kSubcommands[] = {
 }  // namespace
 
 absl::StatusOr<ExitCode> RunWorker(const Cli& cli, const Arguments& arguments) {
-  return RunSubcommand(cli, "worker", kSubcommands, arguments);
+  return RunSubcommand(cli, "worker", kWorkerSubcommands, arguments);
 }
 
 }  // namespace cvtrain::client

@@ -1,13 +1,12 @@
 #include "coordinator/state/decide_attempt.h"
 
-#include <algorithm>
 #include <cstddef>
 #include <utility>
 
-#include "absl/strings/ascii.h"
 #include "absl/strings/str_cat.h"
 #include "common/errors.h"
 #include "common/limits.h"
+#include "common/sha256.h"
 #include "common/status_macros.h"
 #include "common/text.h"
 #include "coordinator/state/conclude.h"
@@ -104,12 +103,6 @@ absl::Status Convert(const session::v1::Fact& fact, storage::v1::Fact& out) {
       break;
   }
   return BadFact(fact.sequence(), "has no kind that this coordinator knows");
-}
-
-bool IsSha256Hex(absl::string_view text) {
-  return text.size() == 64 && std::all_of(text.begin(), text.end(), [](char c) {
-           return absl::ascii_isdigit(static_cast<unsigned char>(c)) || (c >= 'a' && c <= 'f');
-         });
 }
 
 absl::Status CheckHeader(const session::v1::UploadCheckpointHeader& header) {

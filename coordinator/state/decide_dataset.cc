@@ -1,14 +1,13 @@
 #include "coordinator/state/decide_dataset.h"
 
-#include <algorithm>
 #include <map>
 #include <set>
 #include <string>
 
-#include "absl/strings/ascii.h"
 #include "absl/strings/str_cat.h"
 #include "common/errors.h"
 #include "common/limits.h"
+#include "common/sha256.h"
 #include "common/status_macros.h"
 #include "coordinator/state/proto_time.h"
 
@@ -17,12 +16,6 @@ namespace {
 
 absl::Status Bad(absl::string_view field, absl::string_view rule) {
   return InvalidArgument(Reason::kFieldInvalid, absl::StrCat("version.", field, ": ", rule));
-}
-
-bool IsSha256Hex(absl::string_view text) {
-  return text.size() == 64 && std::all_of(text.begin(), text.end(), [](char c) {
-           return absl::ascii_isdigit(static_cast<unsigned char>(c)) || (c >= 'a' && c <= 'f');
-         });
 }
 
 absl::Status CheckSplits(const v1::DatasetVersion& version,

@@ -17,13 +17,13 @@ namespace {
 
 static_assert(MPG123_API_VERSION >= 46, "older ones want mpg123_init() first");
 
-struct MemoryFile {
+struct Mp3Source {
   absl::string_view bytes;
   int64_t offset = 0;
 };
 
 ssize_t OnRead(void* user, void* to, size_t count) {
-  auto* file = static_cast<MemoryFile*>(user);
+  auto* file = static_cast<Mp3Source*>(user);
   const int64_t left = static_cast<int64_t>(file->bytes.size()) - file->offset;
   if (left <= 0) return 0;
   count = std::min(count, static_cast<size_t>(left));
@@ -33,7 +33,7 @@ ssize_t OnRead(void* user, void* to, size_t count) {
 }
 
 off_t OnSeek(void* user, off_t offset, int whence) {
-  auto* file = static_cast<MemoryFile*>(user);
+  auto* file = static_cast<Mp3Source*>(user);
   const auto size = static_cast<int64_t>(file->bytes.size());
   const int64_t from = whence == SEEK_SET ? 0 : whence == SEEK_CUR ? file->offset : size;
   int64_t to = 0;
@@ -48,7 +48,7 @@ struct Deleter {
 using Mp3Handle = std::unique_ptr<mpg123_handle, Deleter>;
 
 // `file` must outlive the handle. Null if there is no memory.
-Mp3Handle Open(MemoryFile* file) {
+Mp3Handle Open(Mp3Source* file) {
   Mp3Handle handle(mpg123_new(nullptr, nullptr));
   if (handle == nullptr) return nullptr;
   // Tags are not read. Search as long as it takes for the next frame: pictures and texts are stored
@@ -67,7 +67,7 @@ Mp3Handle Open(MemoryFile* file) {
 }  // namespace
 
 absl::StatusOr<AudioInfo> ReadMp3(absl::string_view bytes, const AudioLimits& limits) {
-  MemoryFile file{.bytes = bytes};
+  Mp3Source file{.bytes = bytes};
   const Mp3Handle handle = Open(&file);
   if (handle == nullptr) return BadSound(AudioKind::kMp3, "it cannot be opened");
   AudioInfo info;

@@ -49,7 +49,7 @@ constexpr absl::string_view kHarmless[] = {
     "The JPEG strip/tile is encoded with progressive mode",
 };
 
-absl::Status Bad(absl::string_view problem) {
+absl::Status BadTiff(absl::string_view problem) {
   return InvalidArgument(Reason::kDataBad, absl::StrCat("image: bad TIFF: ", problem));
 }
 
@@ -150,7 +150,7 @@ int Number(TIFF* tiff, uint32_t tag, int otherwise) {
 absl::Status ReadPalette(TIFF* tiff, TiffLayout* layout) {
   uint16_t* maps[3] = {};
   if (TIFFGetField(tiff, TIFFTAG_COLORMAP, &maps[0], &maps[1], &maps[2]) != 1) {
-    return Bad("there is no palette");
+    return BadTiff("there is no palette");
   }
   const size_t colors = size_t{1} << layout->bits;
   // Some writers give 8 bits where 16 are due.
@@ -257,7 +257,7 @@ absl::StatusOr<TiffLayout> ReadLayout(TIFF* tiff, absl::string_view bytes, const
   TIFFGetField(tiff, TIFFTAG_IMAGELENGTH, &height);
   if (width != static_cast<uint32_t>(info.width) || height != static_cast<uint32_t>(info.height) ||
       Number(tiff, TIFFTAG_COMPRESSION, COMPRESSION_NONE) != compression) {
-    return Bad("its size or its compression is given twice");
+    return BadTiff("its size or its compression is given twice");
   }
   TiffLayout layout;
   layout.bits = Number(tiff, TIFFTAG_BITSPERSAMPLE, 1);
@@ -271,7 +271,7 @@ absl::StatusOr<TiffLayout> ReadLayout(TIFF* tiff, absl::string_view bytes, const
   if (layout.color == TiffColor::kPalette) CVT_RETURN_IF_ERROR(ReadPalette(tiff, &layout));
   const bool says_palette = ReadTiffNumber(bytes, kTiffPhotometricTag) == PHOTOMETRIC_PALETTE;
   if (layout.color == TiffColor::kBlackIsZero && says_palette) {
-    return Bad("there is no palette");  // libtiff would take the indices for grey
+    return BadTiff("there is no palette");  // libtiff would take the indices for grey
   }
   uint16_t extras = 0;
   const uint16_t* kinds = nullptr;
@@ -290,7 +290,7 @@ absl::Status CheckStrip(absl::string_view bytes, const TiffLayout& layout, const
   const uint64_t length = ReadTiffNumber(bytes, TIFFTAG_STRIPBYTECOUNTS).value_or(0);
   const int64_t row_bytes = (int64_t{info.width} * layout.samples * layout.bits + 7) / 8;
   if (length != 0 && length < static_cast<uint64_t>(row_bytes * info.height)) {
-    return Bad("its strip is shorter than the picture");
+    return BadTiff("its strip is shorter than the picture");
   }
   return absl::OkStatus();
 }
@@ -310,7 +310,7 @@ class BlockReader {
       uint32_t height = 0;
       TIFFGetField(tiff_, TIFFTAG_TILEWIDTH, &width);
       TIFFGetField(tiff_, TIFFTAG_TILELENGTH, &height);
-      if (width == 0 || height == 0) return Bad("tiles of no size");
+      if (width == 0 || height == 0) return BadTiff("tiles of no size");
       ImageInfo tile;
       tile.width = static_cast<int>(std::min<uint32_t>(width, INT_MAX));
       tile.height = static_cast<int>(std::min<uint32_t>(height, INT_MAX));
@@ -328,7 +328,7 @@ class BlockReader {
                                         " bytes, at most ", limits.work_bytes_max, " are read"));
     }
     const int64_t expected = layout_.tiled ? TIFFTileSize64(tiff_) : TIFFScanlineSize64(tiff_);
-    if (expected != block_bytes) return Bad("its samples and its rows differ in size");
+    if (expected != block_bytes) return BadTiff("its samples and its rows differ in size");
     block_.resize(static_cast<size_t>(block_bytes));
     row_.resize(static_cast<size_t>(row_samples));
     return absl::OkStatus();
@@ -402,7 +402,7 @@ absl::StatusOr<ImageInfo> ReadTiffInfo(absl::string_view bytes, const ImageLimit
   if (!IsTiff(bytes)) return InvalidArgument(Reason::kDataBad, "image: not a TIFF file");
   const uint64_t width = ReadTiffNumber(bytes, kTiffWidthTag).value_or(0);
   const uint64_t height = ReadTiffNumber(bytes, kTiffHeightTag).value_or(0);
-  if (width == 0 || height == 0) return Bad("its first directory says no size");
+  if (width == 0 || height == 0) return BadTiff("its first directory says no size");
   ImageInfo info;
   info.kind = ImageKind::kTiff;
   info.width = static_cast<int>(std::min<uint64_t>(width, INT_MAX));
@@ -420,7 +420,7 @@ absl::Status DecodeTiff(absl::string_view bytes, const ImageLimits& limits, Imag
   CVT_ASSIGN_OR_RETURN(const int compression, ReadCompression(bytes));
   Reading reading{.bytes = bytes};
   const TiffHandle tiff = Open(&reading, limits);
-  if (tiff == nullptr) return Bad(reading.message);
+  if (tiff == nullptr) return BadTiff(reading.message);
   CVT_ASSIGN_OR_RETURN(const TiffLayout layout, ReadLayout(tiff.get(), bytes, info, compression));
   const bool one_strip = !layout.tiled && TIFFNumberOfStrips(tiff.get()) == 1;
   if (one_strip && compression == COMPRESSION_NONE) {
@@ -443,7 +443,7 @@ absl::Status DecodeTiff(absl::string_view bytes, const ImageLimits& limits, Imag
     });
   }
   if (ok && !reading.failed) return absl::OkStatus();
-  return Bad(reading.failed ? reading.message : "its data cannot be read");
+  return BadTiff(reading.failed ? reading.message : "its data cannot be read");
 }
 
 }  // namespace cvtrain::formats

@@ -17,7 +17,7 @@
 namespace cvtrain::formats {
 namespace {
 
-absl::Status Bad(absl::string_view problem) {
+absl::Status BadWebp(absl::string_view problem) {
   return InvalidArgument(Reason::kDataBad, absl::StrCat("image: bad WebP: ", problem));
 }
 
@@ -42,7 +42,7 @@ absl::StatusOr<Demuxer> Open(absl::string_view bytes, const ImageLimits& limits)
   Demuxer demuxer(WebPDemuxPartial(&data, &state));
   if (demuxer == nullptr || state != WEBP_DEMUX_DONE) {
     const bool truncated = state >= WEBP_DEMUX_PARSING_HEADER;
-    return Bad(truncated ? "the file is truncated" : "its chunks do not fit together");
+    return BadWebp(truncated ? "the file is truncated" : "its chunks do not fit together");
   }
   return demuxer;
 }
@@ -77,14 +77,15 @@ absl::StatusOr<ImageInfo> ReadInfo(const WebPDemuxer* demuxer, int64_t file_byte
 absl::Status DecodeFrame(const WebPIterator& frame, const ImageLimits& limits, Image* out) {
   if (frame.x_offset < 0 || frame.y_offset < 0 || frame.width < 1 || frame.height < 1 ||
       frame.width > out->width - frame.x_offset || frame.height > out->height - frame.y_offset) {
-    return Bad("its first frame lies outside the canvas");
+    return BadWebp("its first frame lies outside the canvas");
   }
   WebPDecoderConfig config;
-  if (WebPInitDecoderConfig(&config) == 0) return Bad("another version of libwebp is installed");
+  if (WebPInitDecoderConfig(&config) == 0)
+    return BadWebp("another version of libwebp is installed");
   const WebPData& data = frame.fragment;
   if (WebPGetFeatures(data.bytes, data.size, &config.input) != VP8_STATUS_OK ||
       config.input.width != frame.width || config.input.height != frame.height) {
-    return Bad("the header of its first frame is damaged");
+    return BadWebp("the header of its first frame is damaged");
   }
   const int64_t work_bytes = int64_t{4} * frame.width * frame.height;
   constexpr int kLossless = 2;
@@ -107,7 +108,7 @@ absl::Status DecodeFrame(const WebPIterator& frame, const ImageLimits& limits, I
     return LimitExceeded("work_bytes_max", "image: no memory to decode the WebP");
   }
   const bool truncated = code == VP8_STATUS_NOT_ENOUGH_DATA || code == VP8_STATUS_SUSPENDED;
-  return Bad(truncated ? "its data ends too early" : "its data is damaged");
+  return BadWebp(truncated ? "its data ends too early" : "its data is damaged");
 }
 
 }  // namespace
@@ -122,7 +123,7 @@ absl::Status DecodeWebp(absl::string_view bytes, const ImageLimits& limits, Imag
   CVT_ASSIGN_OR_RETURN(const ImageInfo info,
                        ReadInfo(demuxer.get(), static_cast<int64_t>(bytes.size()), limits));
   WebPIterator frame;
-  if (WebPDemuxGetFrame(demuxer.get(), 1, &frame) == 0) return Bad("it has no frame");
+  if (WebPDemuxGetFrame(demuxer.get(), 1, &frame) == 0) return BadWebp("it has no frame");
   out->Resize(info.width, info.height);
   if (frame.width != info.width || frame.height != info.height) {
     std::fill(out->pixels.begin(), out->pixels.end(), uint8_t{0});

@@ -7,7 +7,7 @@ namespace {
 
 using storage::v1::Tensor;
 
-constexpr std::pair<Tensor::DataType, absl::string_view> kNames[] = {
+constexpr std::pair<Tensor::DataType, absl::string_view> kTypeNames[] = {
     {Tensor::DATA_TYPE_BOOL, "BOOL"}, {Tensor::DATA_TYPE_U8, "U8"},
     {Tensor::DATA_TYPE_I8, "I8"},     {Tensor::DATA_TYPE_I16, "I16"},
     {Tensor::DATA_TYPE_I32, "I32"},   {Tensor::DATA_TYPE_I64, "I64"},
@@ -18,14 +18,14 @@ constexpr std::pair<Tensor::DataType, absl::string_view> kNames[] = {
 }  // namespace
 
 absl::string_view SafetensorsName(Tensor::DataType type) {
-  for (const auto& [known, name] : kNames) {
+  for (const auto& [known, name] : kTypeNames) {
     if (known == type) return name;
   }
   return "";
 }
 
 Tensor::DataType DataTypeFromSafetensors(absl::string_view name) {
-  for (const auto& [type, known] : kNames) {
+  for (const auto& [type, known] : kTypeNames) {
     if (known == name) return type;
   }
   return Tensor::DATA_TYPE_UNSPECIFIED;

@@ -34,7 +34,7 @@ void ClearLines(YamlNode& node) {
 
 // The node at one step of a path, made where a map lacks it; nullptr if there
 // cannot be one.
-YamlNode* Step(YamlNode& node, absl::string_view name) {
+YamlNode* Child(YamlNode& node, absl::string_view name) {
   if (node.kind == YamlNode::Kind::kSequence) {
     size_t index = 0;
     const bool is_entry = absl::SimpleAtoi(name, &index) && index < node.items.size();
@@ -62,7 +62,7 @@ std::vector<ReadProblem> ApplyOverride(const Override& change, YamlNode& root) {
   }
   YamlNode* node = &root;
   for (const std::string& step : steps) {
-    node = step.empty() ? nullptr : Step(*node, step);
+    node = step.empty() ? nullptr : Child(*node, step);
     if (node == nullptr) return {{{absl::StrCat("--set ", shown), "is no path of a field", ""}}};
   }
   *node = std::move(value);

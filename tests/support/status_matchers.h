@@ -21,6 +21,11 @@
 //   CVT_ASSERT_OK_AND_ASSIGN(auto file, files.NewRandomAccessFile(path));
 namespace cvtrain::testing {
 
+// The codes that tests of formats name most.
+inline constexpr auto kDataLoss = absl::StatusCode::kDataLoss;
+inline constexpr auto kExhausted = absl::StatusCode::kResourceExhausted;
+inline constexpr auto kInvalid = absl::StatusCode::kInvalidArgument;
+
 namespace internal {
 
 inline const absl::Status& StatusOf(const absl::Status& status) { return status; }

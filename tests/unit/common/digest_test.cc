@@ -77,5 +77,18 @@ TEST(Sha256Test, TakesBytesInPiecesAndStartsAgain) {
   EXPECT_EQ(sha256.Finish(), Sha256Of(""));
 }
 
+TEST(Sha256Test, KnowsItsOwnText) {
+  const std::string text = Sha256Hex("abc");
+  EXPECT_TRUE(IsSha256Hex(text));
+  EXPECT_FALSE(IsSha256Hex(""));
+  EXPECT_FALSE(IsSha256Hex(text.substr(1)));
+  EXPECT_FALSE(IsSha256Hex(text + "0"));
+  for (const char c : {'g', 'B', '-', '\0'}) {
+    std::string other = text;
+    other[17] = c;
+    EXPECT_FALSE(IsSha256Hex(other)) << c;
+  }
+}
+
 }  // namespace
 }  // namespace cvtrain

@@ -30,6 +30,7 @@ namespace {
 
 using ::cvtrain::testing::EqualsProto;
 using ::cvtrain::testing::FakeClock;
+using ::cvtrain::testing::kInvalid;
 using ::cvtrain::testing::Message;
 using ::cvtrain::testing::Reason;
 using ::cvtrain::testing::StatusIs;
@@ -43,8 +44,6 @@ using ::testing::HasSubstr;
 using ::testing::IsEmpty;
 using ::testing::Pair;
 using ::testing::UnorderedElementsAre;
-
-constexpr auto kInvalid = absl::StatusCode::kInvalidArgument;
 
 class BuildDatasetTest : public ::testing::Test {
  protected:

@@ -14,6 +14,7 @@ namespace cvtrain::client {
 namespace {
 
 using ::cvtrain::testing::IsOkAndHolds;
+using ::cvtrain::testing::kInvalid;
 using ::cvtrain::testing::Message;
 using ::cvtrain::testing::Reason;
 using ::cvtrain::testing::StatusIs;
@@ -22,8 +23,6 @@ using ::testing::HasSubstr;
 using testing::MakeTar;
 using testing::MakeWav;
 using ::testing::Not;
-
-constexpr auto kInvalid = absl::StatusCode::kInvalidArgument;
 
 class DatasetFormatsTest : public ::testing::Test {
  protected:

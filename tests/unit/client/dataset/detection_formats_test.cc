@@ -17,6 +17,7 @@ namespace cvtrain::client {
 namespace {
 
 using ::cvtrain::testing::EqualsProto;
+using ::cvtrain::testing::kInvalid;
 using ::cvtrain::testing::Message;
 using ::cvtrain::testing::Reason;
 using ::cvtrain::testing::StatusIs;
@@ -30,8 +31,6 @@ using testing::PassedOver;
 using testing::Samples;
 using testing::Skipped;
 using testing::VocObject;
-
-constexpr auto kInvalid = absl::StatusCode::kInvalidArgument;
 
 // Two categories whose ids leave gaps, two pictures, and annotations that come first.
 constexpr char kCoco[] = R"({

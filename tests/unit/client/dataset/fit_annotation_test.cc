@@ -17,14 +17,13 @@ namespace cvtrain::client {
 namespace {
 
 using ::cvtrain::testing::EqualsProto;
+using ::cvtrain::testing::kInvalid;
 using ::cvtrain::testing::Message;
 using ::cvtrain::testing::Reason;
 using ::cvtrain::testing::StatusIs;
 using formats::PictureSize;
 using ::testing::ElementsAre;
 using ::testing::HasSubstr;
-
-constexpr auto kInvalid = absl::StatusCode::kInvalidArgument;
 
 storage::v1::Box MakeBox(float left, float top, float right, float bottom) {
   storage::v1::Box box;

@@ -16,6 +16,7 @@
 namespace cvtrain::client {
 namespace {
 
+using ::cvtrain::testing::kInvalid;
 using ::cvtrain::testing::Message;
 using ::cvtrain::testing::Reason;
 using ::cvtrain::testing::StatusIs;
@@ -27,8 +28,6 @@ using ::testing::Pair;
 using testing::PassedOver;
 using testing::Samples;
 using testing::Skipped;
-
-constexpr auto kInvalid = absl::StatusCode::kInvalidArgument;
 
 class FolderFormatsTest : public ::testing::Test {
  protected:

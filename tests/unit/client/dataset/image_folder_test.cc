@@ -17,6 +17,7 @@
 namespace cvtrain::client {
 namespace {
 
+using ::cvtrain::testing::kInvalid;
 using ::cvtrain::testing::Message;
 using ::cvtrain::testing::Reason;
 using ::cvtrain::testing::StatusIs;
@@ -25,8 +26,6 @@ using ::testing::ElementsAre;
 using ::testing::HasSubstr;
 using ::testing::IsEmpty;
 using ::testing::Pair;
-
-constexpr auto kInvalid = absl::StatusCode::kInvalidArgument;
 
 class ImageFolderTest : public ::testing::Test {
  protected:

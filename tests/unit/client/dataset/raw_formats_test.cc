@@ -14,6 +14,7 @@
 namespace cvtrain::client {
 namespace {
 
+using ::cvtrain::testing::kInvalid;
 using ::cvtrain::testing::Message;
 using ::cvtrain::testing::Reason;
 using ::cvtrain::testing::StatusIs;
@@ -25,8 +26,6 @@ using ::testing::Pair;
 using testing::Samples;
 using ::testing::SizeIs;
 using testing::Skipped;
-
-constexpr auto kInvalid = absl::StatusCode::kInvalidArgument;
 
 // Labels, then 1,024 bytes of red, green and blue.
 std::string CifarRecord(const std::string& labels, char red, char green, char blue) {

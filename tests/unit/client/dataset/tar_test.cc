@@ -16,6 +16,7 @@
 namespace cvtrain::client {
 namespace {
 
+using ::cvtrain::testing::kInvalid;
 using ::cvtrain::testing::Message;
 using ::cvtrain::testing::Reason;
 using ::cvtrain::testing::StatusIs;
@@ -25,8 +26,6 @@ using ::testing::HasSubstr;
 using testing::MakeTar;
 using testing::SealTarHeader;
 using testing::TarEntry;
-
-constexpr auto kInvalid = absl::StatusCode::kInvalidArgument;
 
 // "NAME:BYTES" of each member, "/" for a folder, "@" for a link, "?" for others.
 absl::StatusOr<std::vector<std::string>> Walk(const std::string& tar) {

@@ -17,14 +17,13 @@
 namespace cvtrain::client {
 namespace {
 
+using ::cvtrain::testing::kExhausted;
+using ::cvtrain::testing::kInvalid;
 using ::cvtrain::testing::Message;
 using ::cvtrain::testing::Reason;
 using ::cvtrain::testing::StatusIs;
 using ::testing::ElementsAre;
 using ::testing::HasSubstr;
-
-constexpr auto kInvalid = absl::StatusCode::kInvalidArgument;
-constexpr auto kExhausted = absl::StatusCode::kResourceExhausted;
 
 std::string Repeat(const std::string& text, int times) {
   std::string all;

@@ -9,6 +9,7 @@
 namespace cvtrain::client {
 namespace {
 
+using ::cvtrain::testing::kInvalid;
 using ::cvtrain::testing::Message;
 using ::cvtrain::testing::Reason;
 using ::cvtrain::testing::StatusIs;
@@ -21,8 +22,6 @@ using ::testing::Pair;
 using testing::PassedOver;
 using testing::Samples;
 using testing::Skipped;
-
-constexpr auto kInvalid = absl::StatusCode::kInvalidArgument;
 
 class WebDatasetTest : public ::testing::Test {
  protected:

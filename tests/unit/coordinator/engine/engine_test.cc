@@ -21,7 +21,6 @@ using ::testing::ElementsAre;
 using ::testing::IsEmpty;
 using ::testing::SizeIs;
 
-constexpr char kAttempt1[] = "experiments/1/trials/1/attempts/1";
 constexpr char kAttempt2[] = "experiments/1/trials/1/attempts/2";
 constexpr auto kQueued = v1::Trial::STATE_QUEUED;
 constexpr auto kRunning = v1::Trial::STATE_RUNNING;

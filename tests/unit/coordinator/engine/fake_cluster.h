@@ -23,6 +23,9 @@
 
 namespace cvtrain::coordinator {
 
+// The first attempt that a cluster starts.
+inline constexpr char kAttempt1[] = "experiments/1/trials/1/attempts/1";
+
 // A worker as the engine sees it: what it holds, what it has reported, its session.
 struct FakeWorker {
   struct Held {

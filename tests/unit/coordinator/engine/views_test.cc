@@ -22,8 +22,6 @@ using ::testing::ElementsAre;
 using ::testing::IsEmpty;
 using ::testing::SizeIs;
 
-constexpr char kAttempt1[] = "experiments/1/trials/1/attempts/1";
-
 class ViewsTest : public ::testing::Test {
  protected:
   template <typename Response, typename Request>

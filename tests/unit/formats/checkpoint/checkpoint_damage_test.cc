@@ -23,6 +23,7 @@ namespace {
 using ::cvtrain::formats::testing::ForgeCheckpoint;
 using ::cvtrain::formats::testing::MakeCheckpoint;
 using ::cvtrain::formats::testing::SmallManifest;
+using ::cvtrain::testing::kDataLoss;
 using ::cvtrain::testing::Message;
 using ::cvtrain::testing::Reason;
 using ::cvtrain::testing::StatusIs;
@@ -30,8 +31,6 @@ using storage::v1::Tensor;
 using ::testing::AllOf;
 using ::testing::HasSubstr;
 using ::testing::Not;
-
-constexpr auto kDataLoss = absl::StatusCode::kDataLoss;
 
 TEST(CheckpointDamageTest, FindsEveryFlippedBit) {
   std::string file = MakeCheckpoint();

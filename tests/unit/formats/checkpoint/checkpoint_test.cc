@@ -23,16 +23,15 @@ using ::cvtrain::formats::testing::SmallManifest;
 using ::cvtrain::formats::testing::SmallTensors;
 using ::cvtrain::formats::testing::TensorData;
 using ::cvtrain::testing::EqualsProto;
+using ::cvtrain::testing::kDataLoss;
+using ::cvtrain::testing::kExhausted;
+using ::cvtrain::testing::kInvalid;
 using ::cvtrain::testing::Message;
 using ::cvtrain::testing::Reason;
 using ::cvtrain::testing::StatusIs;
 using storage::v1::Tensor;
 using ::testing::ElementsAre;
 using ::testing::HasSubstr;
-
-constexpr auto kInvalid = absl::StatusCode::kInvalidArgument;
-constexpr auto kExhausted = absl::StatusCode::kResourceExhausted;
-constexpr auto kDataLoss = absl::StatusCode::kDataLoss;
 
 TEST(CheckpointTest, ReadsWhatWasWritten) {
   const std::string file = MakeCheckpoint();

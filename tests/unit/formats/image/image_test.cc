@@ -11,13 +11,12 @@ namespace cvtrain::formats {
 namespace {
 
 using ::cvtrain::testing::IsOk;
+using ::cvtrain::testing::kExhausted;
 using ::cvtrain::testing::Message;
 using ::cvtrain::testing::Reason;
 using ::cvtrain::testing::StatusIs;
 using ::testing::ElementsAre;
 using ::testing::HasSubstr;
-
-constexpr auto kExhausted = absl::StatusCode::kResourceExhausted;
 
 TEST(SniffImageKindTest, GoesByContent) {
   EXPECT_EQ(SniffImageKind("\xff\xd8\xff\xe0 ..."), ImageKind::kJpeg);

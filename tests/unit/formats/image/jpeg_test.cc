@@ -24,14 +24,13 @@ using ::cvtrain::formats::testing::MakePicture;
 using ::cvtrain::formats::testing::Psnr;
 using ::cvtrain::formats::testing::WithJpegSize;
 using ::cvtrain::testing::IsOk;
+using ::cvtrain::testing::kExhausted;
+using ::cvtrain::testing::kInvalid;
 using ::cvtrain::testing::Message;
 using ::cvtrain::testing::Reason;
 using ::cvtrain::testing::StatusIs;
 using ::testing::HasSubstr;
 using ::testing::Not;
-
-constexpr auto kInvalid = absl::StatusCode::kInvalidArgument;
-constexpr auto kExhausted = absl::StatusCode::kResourceExhausted;
 
 Image DecodeOrDie(absl::string_view bytes, const JpegDecodeOptions& options = {}) {
   JpegDecoder decoder;

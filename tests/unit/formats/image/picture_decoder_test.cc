@@ -22,16 +22,15 @@ using ::cvtrain::formats::testing::MakeExif;
 using ::cvtrain::formats::testing::MakeJpeg;
 using ::cvtrain::formats::testing::MakePicture;
 using ::cvtrain::formats::testing::ReadGoldenPictures;
+using ::cvtrain::testing::kExhausted;
+using ::cvtrain::testing::kInvalid;
 using ::cvtrain::testing::Message;
 using ::cvtrain::testing::Reason;
 using ::cvtrain::testing::StatusIs;
 using ::testing::HasSubstr;
 
-constexpr auto kInvalid = absl::StatusCode::kInvalidArgument;
-constexpr auto kExhausted = absl::StatusCode::kResourceExhausted;
-
-std::string Sha256Hex(const Image& image) {
-  return cvtrain::Sha256Hex(
+std::string DigestOf(const Image& image) {
+  return Sha256Hex(
       absl::string_view(reinterpret_cast<const char*>(image.pixels.data()), image.pixels.size()));
 }
 
@@ -45,7 +44,7 @@ TEST(PictureDecoderTest, AgreesWithPillowOnEveryKind) {
     ASSERT_THAT(decoder.Decode(golden.bytes, &image), cvtrain::testing::IsOk());
     EXPECT_EQ(image.width, golden.width);
     EXPECT_EQ(image.height, golden.height);
-    EXPECT_EQ(Sha256Hex(image), golden.sha256);
+    EXPECT_EQ(DigestOf(image), golden.sha256);
     CVT_ASSERT_OK_AND_ASSIGN(const ImageInfo info, decoder.ReadInfo(golden.bytes));
     EXPECT_EQ(info.orientation >= 5 ? info.height : info.width, golden.width);
     EXPECT_EQ(info.orientation >= 5 ? info.width : info.height, golden.height);
@@ -141,7 +140,7 @@ TEST(PictureDecoderTest, SurvivesAnyDamage) {
     }
     // Whatever it was given, the decoder still works.
     ASSERT_THAT(decoder.Decode(golden.bytes, &image), cvtrain::testing::IsOk()) << golden.name;
-    ASSERT_EQ(Sha256Hex(image), golden.sha256) << golden.name;
+    ASSERT_EQ(DigestOf(image), golden.sha256) << golden.name;
   }
   EXPECT_GT(good, 0);  // uncompressed pixels may be anything
 }

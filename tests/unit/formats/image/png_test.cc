@@ -20,13 +20,12 @@ using ::cvtrain::formats::testing::MakePicture;
 using ::cvtrain::formats::testing::MakePng;
 using ::cvtrain::formats::testing::MakePngChunk;
 using ::cvtrain::formats::testing::PngColors;
+using ::cvtrain::testing::kExhausted;
+using ::cvtrain::testing::kInvalid;
 using ::cvtrain::testing::Message;
 using ::cvtrain::testing::Reason;
 using ::cvtrain::testing::StatusIs;
 using ::testing::HasSubstr;
-
-constexpr auto kInvalid = absl::StatusCode::kInvalidArgument;
-constexpr auto kExhausted = absl::StatusCode::kResourceExhausted;
 
 // `picture` as a file with one channel has it.
 Image RedOnly(Image picture) {

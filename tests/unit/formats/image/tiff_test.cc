@@ -23,14 +23,13 @@ using ::cvtrain::formats::testing::MakeFlatTiff;
 using ::cvtrain::formats::testing::MakeTiff;
 using ::cvtrain::formats::testing::MakeTiffTags;
 using ::cvtrain::formats::testing::TiffTags;
+using ::cvtrain::testing::kExhausted;
+using ::cvtrain::testing::kInvalid;
 using ::cvtrain::testing::Message;
 using ::cvtrain::testing::Reason;
 using ::cvtrain::testing::StatusIs;
 using ::testing::ElementsAre;
 using ::testing::HasSubstr;
-
-constexpr auto kInvalid = absl::StatusCode::kInvalidArgument;
-constexpr auto kExhausted = absl::StatusCode::kResourceExhausted;
 
 TEST(TiffTest, RoundsSixteenBitsForEveryValue) {
   std::string raw;

@@ -18,13 +18,13 @@ using ::cvtrain::formats::testing::MakeRiff;
 using ::cvtrain::formats::testing::MakeRiffChunk;
 using ::cvtrain::formats::testing::MakeVp8x;
 using ::cvtrain::formats::testing::MakeWebp;
+using ::cvtrain::testing::kExhausted;
+using ::cvtrain::testing::kInvalid;
 using ::cvtrain::testing::Message;
 using ::cvtrain::testing::Reason;
 using ::cvtrain::testing::StatusIs;
 using ::testing::HasSubstr;
 
-constexpr auto kInvalid = absl::StatusCode::kInvalidArgument;
-constexpr auto kExhausted = absl::StatusCode::kResourceExhausted;
 constexpr int kAnimation = 2;
 constexpr int kExif = 8;
 

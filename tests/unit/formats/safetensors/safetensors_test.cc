@@ -19,14 +19,13 @@ namespace {
 
 using ::cvtrain::formats::testing::MakeCheckpoint;
 using ::cvtrain::formats::testing::SmallTensors;
+using ::cvtrain::testing::kInvalid;
 using ::cvtrain::testing::Message;
 using ::cvtrain::testing::Reason;
 using ::cvtrain::testing::StatusIs;
 using storage::v1::Tensor;
 using ::testing::ElementsAre;
 using ::testing::HasSubstr;
-
-constexpr auto kInvalid = absl::StatusCode::kInvalidArgument;
 
 std::string Export(const std::string& checkpoint) {
   const auto view = CheckpointView::Open(checkpoint, "c");

@@ -27,12 +27,12 @@ using ::cvtrain::formats::testing::ShardFixture;
 using ::cvtrain::formats::testing::SmallOptions;
 using ::cvtrain::testing::EqualsProto;
 using ::cvtrain::testing::IsOkAndHolds;
+using ::cvtrain::testing::kInvalid;
 using ::cvtrain::testing::Message;
 using ::cvtrain::testing::Reason;
 using ::cvtrain::testing::StatusIs;
 using ::testing::HasSubstr;
 
-constexpr auto kInvalid = absl::StatusCode::kInvalidArgument;
 constexpr char kGolden[] = "tests/unit/formats/shard/golden/v2.shard";
 
 ShardWriterOptions SoundOptions() {

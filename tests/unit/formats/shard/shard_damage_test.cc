@@ -26,13 +26,12 @@ using ::cvtrain::formats::testing::PictureFixture;
 using ::cvtrain::formats::testing::SealSmallShard;
 using ::cvtrain::formats::testing::ShardFixture;
 using ::cvtrain::formats::testing::SmallOptions;
+using ::cvtrain::testing::kDataLoss;
 using ::cvtrain::testing::Message;
 using ::cvtrain::testing::Reason;
 using ::cvtrain::testing::StatusIs;
 using ::testing::AllOf;
 using ::testing::HasSubstr;
-
-constexpr auto kDataLoss = absl::StatusCode::kDataLoss;
 
 // Opens and reads everything. Sets `*wrong` if any byte came out that was not written.
 absl::Status UseAll(absl::string_view bytes, const std::vector<PictureFixture>& pictures,

@@ -41,7 +41,7 @@ PictureFixture MakePictureFixture(int index, const std::vector<int>& rungs, size
   picture.size = {60 + 45 * (index % 5), 50 + 60 * (index % 4)};
   picture.source = Bytes(&stream, bytes + stream.UniformInt(bytes + 1));
   const Sha256Digest digest = Sha256Of(picture.source);
-  picture.digest = std::string(digest.begin(), digest.end());
+  picture.digest.assign(digest.begin(), digest.end());
   for (const int rung : rungs) {
     const bool absent = std::min(picture.size.width, picture.size.height) <= rung;
     picture.rungs.push_back(absent ? "" : Bytes(&stream, 1 + stream.UniformInt(bytes / 2 + 1)));

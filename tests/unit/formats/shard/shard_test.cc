@@ -24,13 +24,12 @@ using ::cvtrain::formats::testing::PictureFixture;
 using ::cvtrain::formats::testing::ShardFixture;
 using ::cvtrain::formats::testing::SmallOptions;
 using ::cvtrain::testing::IsOkAndHolds;
+using ::cvtrain::testing::kInvalid;
 using ::cvtrain::testing::Message;
 using ::cvtrain::testing::Reason;
 using ::cvtrain::testing::StatusIs;
 using ::testing::ElementsAre;
 using ::testing::HasSubstr;
-
-constexpr auto kInvalid = absl::StatusCode::kInvalidArgument;
 
 std::unique_ptr<RandomAccessFile> FileOf(InMemoryFileSystem& files, absl::string_view bytes) {
   CVT_CHECK_OK(WriteFileAtomic(files, "/shard", bytes));

@@ -34,9 +34,11 @@ v1::RandomErasing Erasing(double probability = 1) {
   return spec;
 }
 
-v1::Augmentation Spec(const std::string& text) { return ParseTextProto<v1::Augmentation>(text); }
+v1::Augmentation BatchSpec(const std::string& text) {
+  return ParseTextProto<v1::Augmentation>(text);
+}
 
-RankStepKey KeyOf(int step) {
+RankStepKey StepKey(int step) {
   return {.seed = 7, .epoch = 2, .step_in_epoch = step, .logical_rank = 1};
 }
 
@@ -116,7 +118,7 @@ TEST(DrawBetaTest, OfATinyAlphaIsAnEnd) {
 }
 
 TEST(DrawMixTest, IsNothingUnlessItIsAskedFor) {
-  const BatchMix mix = DrawMix(Spec(""), 8, kSize, KeyOf(1));
+  const BatchMix mix = DrawMix(BatchSpec(""), 8, kSize, StepKey(1));
   EXPECT_EQ(mix.kind, Kind::kNone);
   EXPECT_EQ(mix.own, 1);
   EXPECT_THAT(mix.partners, IsEmpty());
@@ -125,7 +127,8 @@ TEST(DrawMixTest, IsNothingUnlessItIsAskedFor) {
 TEST(DrawMixTest, PairsEachPictureWithOne) {
   std::map<int64_t, int> partners_of_first;
   for (int i = 0; i < kDraws; ++i) {
-    const BatchMix mix = DrawMix(Spec("mixup { alpha: 0.2 probability: 1 }"), 8, kSize, KeyOf(i));
+    const BatchMix mix =
+        DrawMix(BatchSpec("mixup { alpha: 0.2 probability: 1 }"), 8, kSize, StepKey(i));
     ASSERT_EQ(mix.kind, Kind::kMixUp);
     std::vector<int64_t> sorted = mix.partners;
     std::sort(sorted.begin(), sorted.end());
@@ -141,7 +144,8 @@ TEST(DrawMixTest, TheBoxOfCutMixHasTheRestOfTheArea) {
   double own = 0;
   int cut = 0;
   for (int i = 0; i < kDraws; ++i) {
-    const BatchMix mix = DrawMix(Spec("cutmix { alpha: 1 probability: 1 }"), 8, kSize, KeyOf(i));
+    const BatchMix mix =
+        DrawMix(BatchSpec("cutmix { alpha: 1 probability: 1 }"), 8, kSize, StepKey(i));
     ASSERT_EQ(mix.kind, Kind::kCutMix);
     ASSERT_GE(mix.box.x, 0);
     ASSERT_GE(mix.box.y, 0);
@@ -161,9 +165,9 @@ TEST(DrawMixTest, TheBoxOfCutMixHasTheRestOfTheArea) {
 TEST(DrawMixTest, OfBothItDrawsOneForEachBatch) {
   std::map<Kind, int> kinds;
   for (int i = 0; i < kDraws; ++i) {
-    ++kinds[DrawMix(
-                Spec("mixup { alpha: 0.2 probability: 1 } cutmix { alpha: 1 probability: 0.5 }"), 4,
-                kSize, KeyOf(i))
+    ++kinds[DrawMix(BatchSpec(
+                        "mixup { alpha: 0.2 probability: 1 } cutmix { alpha: 1 probability: 0.5 }"),
+                    4, kSize, StepKey(i))
                 .kind];
   }
   EXPECT_NEAR(kinds[Kind::kMixUp] / static_cast<double>(kDraws), 0.5, 0.02);
@@ -171,27 +175,29 @@ TEST(DrawMixTest, OfBothItDrawsOneForEachBatch) {
 }
 
 TEST(DrawMixTest, IsAFunctionOfItsKey) {
-  const v1::Augmentation spec = Spec("mixup { alpha: 0.2 probability: 1 }");
-  const BatchMix one = DrawMix(spec, 16, kSize, KeyOf(1));
-  EXPECT_EQ(DrawMix(spec, 16, kSize, KeyOf(1)).partners, one.partners);
-  EXPECT_EQ(DrawMix(spec, 16, kSize, KeyOf(1)).own, one.own);
-  EXPECT_NE(DrawMix(spec, 16, kSize, KeyOf(2)).partners, one.partners);
-  RankStepKey other_rank = KeyOf(1);
+  const v1::Augmentation spec = BatchSpec("mixup { alpha: 0.2 probability: 1 }");
+  const BatchMix one = DrawMix(spec, 16, kSize, StepKey(1));
+  EXPECT_EQ(DrawMix(spec, 16, kSize, StepKey(1)).partners, one.partners);
+  EXPECT_EQ(DrawMix(spec, 16, kSize, StepKey(1)).own, one.own);
+  EXPECT_NE(DrawMix(spec, 16, kSize, StepKey(2)).partners, one.partners);
+  RankStepKey other_rank = StepKey(1);
   other_rank.logical_rank = 0;
   EXPECT_NE(DrawMix(spec, 16, kSize, other_rank).partners, one.partners);
 }
 
 TEST(DrawMixTest, ABatchOfOneIsItsOwnPartner) {
-  EXPECT_THAT(DrawMix(Spec("mixup { alpha: 0.2 probability: 1 }"), 1, kSize, KeyOf(1)).partners,
-              ::testing::ElementsAre(0));
+  EXPECT_THAT(
+      DrawMix(BatchSpec("mixup { alpha: 0.2 probability: 1 }"), 1, kSize, StepKey(1)).partners,
+      ::testing::ElementsAre(0));
 }
 
 // Trials that run depend on these numbers: a test that fails here is a new plan version.
 TEST(DrawMixTest, ItsNumbersArePinned) {
-  const BatchMix mix = DrawMix(Spec("cutmix { alpha: 1 probability: 1 }"), 4, kSize, KeyOf(0));
+  const BatchMix mix =
+      DrawMix(BatchSpec("cutmix { alpha: 1 probability: 1 }"), 4, kSize, StepKey(0));
   EXPECT_THAT(mix.partners, ::testing::ElementsAre(0, 2, 3, 1));
   EXPECT_EQ(mix.box, (PixelBox{.x = 0, .y = 13, .width = 41, .height = 38}));
-  EXPECT_EQ(DrawErasing(Erasing(), kSize, ErasingStream({.step = KeyOf(0), .position = 0})),
+  EXPECT_EQ(DrawErasing(Erasing(), kSize, ErasingStream({.step = StepKey(0), .position = 0})),
             (PixelBox{.x = 32, .y = 0, .width = 18, .height = 44}));
 }
 

@@ -26,8 +26,8 @@ v1::RandomResizedCrop Spec(double scale_min, double scale_max, double ratio_min 
 TEST(DrawResizedCropTest, LiesInsideWithTheAreaAndRatioThatWereAskedFor) {
   const auto spec = Spec(0.08, 1);
   double area_sum = 0;
-  constexpr int kDraws = 4'000;
-  for (uint64_t i = 0; i < kDraws; ++i) {
+  constexpr int kCrops = 4'000;
+  for (uint64_t i = 0; i < kCrops; ++i) {
     const CropRect crop = DrawResizedCrop(200, 160, spec, Stream(i));
     ASSERT_GE(crop.x, 0);
     ASSERT_GE(crop.y, 0);
@@ -42,7 +42,7 @@ TEST(DrawResizedCropTest, LiesInsideWithTheAreaAndRatioThatWereAskedFor) {
   }
   // Uniform in [0.08, 1] has mean 0.54; draws that do not fit, mostly large ones, are repeated. The
   // mean of 200,000 draws by torchvision's rule is 0.4546.
-  EXPECT_NEAR(area_sum / kDraws, 0.4546, 0.015);
+  EXPECT_NEAR(area_sum / kCrops, 0.4546, 0.015);
 }
 
 TEST(DrawResizedCropTest, IsAFunctionOfItsStream) {

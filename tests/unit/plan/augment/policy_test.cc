@@ -30,10 +30,12 @@ using ::testing::SizeIs;
 using testing::UnevennessOf;
 
 constexpr char kFile[] = "torchvision_policies.txt";
-constexpr PixelSize kSize = {.width = 224, .height = 160};
-constexpr int kDraws = 20'000;
+constexpr PixelSize kPolicySize = {.width = 224, .height = 160};
+constexpr int kPolicyDraws = 20'000;
 
-KeyedStream Stream(int n) { return KeyedStream("test/policy/v1", {static_cast<uint64_t>(n)}); }
+KeyedStream PolicyStream(int n) {
+  return KeyedStream("test/policy/v1", {static_cast<uint64_t>(n)});
+}
 
 double Number(const std::string& text) { return std::strtod(text.c_str(), nullptr); }
 int Integer(const std::string& text) { return std::atoi(text.c_str()); }
@@ -101,7 +103,7 @@ TEST(MagnitudeTest, IsThatOfTorchvisionsTables) {
 TEST(MagnitudeTest, IsAWholeNumberOfPixelsWhereItsTableHasOne) {
   // 32 * 15 / 30, which is cut to whole pixels: float32 may make 15.999999 of it.
   EXPECT_EQ(MagnitudeAt(MagnitudeSpace::kTrivial, PictureOperation::kTranslateX,
-                        {.bin = 15, .bins = 31}, kSize),
+                        {.bin = 15, .bins = 31}, kPolicySize),
             16);
   EXPECT_EQ(MagnitudeAt(MagnitudeSpace::kRand, PictureOperation::kTranslateY,
                         {.bin = 9, .bins = 10}, {.width = 1, .height = 331}),
@@ -141,9 +143,9 @@ TEST(AutoAugmentTest, HasTorchvisionsPolicies) {
 TEST(RandAugmentTest, DrawsEachOperationAsOftenAtOneMagnitude) {
   std::map<PictureOperation, int> counts;
   std::map<double, int> signs;
-  for (int i = 0; i < kDraws; ++i) {
+  for (int i = 0; i < kPolicyDraws; ++i) {
     PictureSteps steps;
-    DrawRandAugment(RandSpec(1, 9), kSize, Stream(i), steps);
+    DrawRandAugment(RandSpec(1, 9), kPolicySize, PolicyStream(i), steps);
     ASSERT_LE(steps.size(), 1u);
     if (steps.empty()) {
       ++counts[PictureOperation::kIdentity];
@@ -164,22 +166,22 @@ TEST(RandAugmentTest, DrawsEachOperationAsOftenAtOneMagnitude) {
 TEST(RandAugmentTest, DrawsSoManyOperationsEachAnew) {
   int identities = 0;
   std::map<std::pair<PictureOperation, PictureOperation>, int> pairs;
-  for (int i = 0; i < kDraws; ++i) {
+  for (int i = 0; i < kPolicyDraws; ++i) {
     PictureSteps steps;
-    DrawRandAugment(RandSpec(2, 30), kSize, Stream(i), steps);
+    DrawRandAugment(RandSpec(2, 30), kPolicySize, PolicyStream(i), steps);
     identities += 2 - static_cast<int>(steps.size());
     if (steps.size() == 2) ++pairs[{steps[0].operation, steps[1].operation}];
   }
   EXPECT_LT(UnevennessOf(pairs, 13 * 13), 4);
-  EXPECT_NEAR(identities / (2.0 * kDraws), 1.0 / 14, 0.005);
+  EXPECT_NEAR(identities / (2.0 * kPolicyDraws), 1.0 / 14, 0.005);
 }
 
 TEST(TrivialAugmentTest, DrawsOneOperationAtAnyMagnitude) {
   std::map<PictureOperation, int> counts;
   std::map<double, int> degrees;
-  for (int i = 0; i < kDraws; ++i) {
+  for (int i = 0; i < kPolicyDraws; ++i) {
     PictureSteps steps;
-    DrawTrivialAugment(TrivialSpec(), kSize, Stream(i), steps);
+    DrawTrivialAugment(TrivialSpec(), kPolicySize, PolicyStream(i), steps);
     ASSERT_LE(steps.size(), 1u);
     if (steps.empty()) continue;
     ++counts[steps[0].operation];
@@ -199,11 +201,11 @@ TEST(AutoAugmentTest, DoesItsOperationsAsOftenAsItsPolicySays) {
   }
   std::map<PictureOperation, double> drawn;
   std::set<double> translations;
-  for (int i = 0; i < kDraws; ++i) {
+  for (int i = 0; i < kPolicyDraws; ++i) {
     PictureSteps steps;
-    DrawAutoAugment(AutoSpec(v1::AutoAugment::POLICY_CIFAR10), kSize, Stream(i), steps);
+    DrawAutoAugment(AutoSpec(v1::AutoAugment::POLICY_CIFAR10), kPolicySize, PolicyStream(i), steps);
     for (const PictureStep& step : steps) {
-      drawn[step.operation] += 1.0 / kDraws;
+      drawn[step.operation] += 1.0 / kPolicyDraws;
       if (step.operation == PictureOperation::kTranslateX) translations.insert(step.parameter);
     }
   }
@@ -219,7 +221,8 @@ TEST(AutoAugmentTest, TheTwoPoliciesDiffer) {
   std::set<PictureOperation> operations;
   for (int i = 0; i < 1'000; ++i) {
     PictureSteps steps;
-    DrawAutoAugment(AutoSpec(v1::AutoAugment::POLICY_IMAGENET), kSize, Stream(i), steps);
+    DrawAutoAugment(AutoSpec(v1::AutoAugment::POLICY_IMAGENET), kPolicySize, PolicyStream(i),
+                    steps);
     for (const PictureStep& step : steps) operations.insert(step.operation);
   }
   EXPECT_TRUE(operations.contains(PictureOperation::kShearX)) << "which CIFAR's has not";
@@ -229,14 +232,14 @@ TEST(AutoAugmentTest, TheTwoPoliciesDiffer) {
 TEST(ColorJitterTest, DrawsFactorsInTheirRangesInAnyOrder) {
   std::map<std::vector<PictureOperation>, int> orders;
   std::map<PictureOperation, double> sums;
-  for (int i = 0; i < kDraws; ++i) {
+  for (int i = 0; i < kPolicyDraws; ++i) {
     PictureSteps steps;
-    DrawColorJitter(JitterSpec(0.4, 1.5, 0.2, 0.1), Stream(i), steps);
+    DrawColorJitter(JitterSpec(0.4, 1.5, 0.2, 0.1), PolicyStream(i), steps);
     ASSERT_THAT(steps, SizeIs(4));
     std::vector<PictureOperation> order;
     for (const PictureStep& step : steps) {
       order.push_back(step.operation);
-      sums[step.operation] += step.parameter / kDraws;
+      sums[step.operation] += step.parameter / kPolicyDraws;
       if (step.operation == PictureOperation::kContrast) {
         EXPECT_GE(step.parameter, 0);
         EXPECT_LE(step.parameter, 2.5);
@@ -253,21 +256,21 @@ TEST(ColorJitterTest, DrawsFactorsInTheirRangesInAnyOrder) {
 
 TEST(ColorJitterTest, LeavesOutWhatIsNotJittered) {
   PictureSteps steps;
-  DrawColorJitter(JitterSpec(0, 0.4, 0, 0), Stream(1), steps);
+  DrawColorJitter(JitterSpec(0, 0.4, 0, 0), PolicyStream(1), steps);
   EXPECT_THAT(steps, ElementsAre(Field(&PictureStep::operation, PictureOperation::kContrast)));
   PictureSteps none;
-  DrawColorJitter(JitterSpec(0, 0, 0, 0), Stream(1), none);
+  DrawColorJitter(JitterSpec(0, 0, 0, 0), PolicyStream(1), none);
   EXPECT_THAT(none, IsEmpty());
 }
 
 TEST(ColorJitterTest, IsDoneToItsShareOfThePictures) {
   int done = 0;
-  for (int i = 0; i < kDraws; ++i) {
+  for (int i = 0; i < kPolicyDraws; ++i) {
     PictureSteps steps;
-    DrawColorJitter(JitterSpec(0.4, 0.4, 0.4, 0.1, 0.8), Stream(i), steps);
+    DrawColorJitter(JitterSpec(0.4, 0.4, 0.4, 0.1, 0.8), PolicyStream(i), steps);
     if (!steps.empty()) ++done;
   }
-  EXPECT_NEAR(done / static_cast<double>(kDraws), 0.8, 0.01);
+  EXPECT_NEAR(done / static_cast<double>(kPolicyDraws), 0.8, 0.01);
 }
 
 }  // namespace

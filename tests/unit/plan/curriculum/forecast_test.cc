@@ -14,7 +14,6 @@ namespace {
 using ::cvtrain::testing::Reason;
 using ::cvtrain::testing::StatusIs;
 
-constexpr Scale kBase = {224, 224, 128};
 constexpr TrialFacts kImageNetOn8 = {.images = 1'281'167, .logical_ranks = 8};
 
 v1::Recipe WithModel(v1::Recipe recipe) {

@@ -14,6 +14,8 @@ namespace cvtrain::plan {
 
 // Recipes of the reference vectors, in few words.
 
+inline constexpr Scale kBase = {224, 224, 128};
+
 inline v1::Recipe SingleScaleRecipe(const Scale& base, int epochs) {
   v1::Recipe recipe;
   recipe.set_task(v1::Recipe::TASK_CLASSIFICATION);

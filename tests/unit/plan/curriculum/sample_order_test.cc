@@ -16,10 +16,11 @@ using ::cvtrain::testing::Reason;
 using ::cvtrain::testing::StatusIs;
 using ::testing::SizeIs;
 
-constexpr Scale kBase = {96, 96, 24};
+constexpr Scale kSmallBase = {96, 96, 24};
 
 v1::Recipe Recipe(int epochs) {
-  return MultiScaleRecipe(kBase, {.min = 64, .max = 128, .count = 3, .divisible_by = 16}, epochs);
+  return MultiScaleRecipe(kSmallBase, {.min = 64, .max = 128, .count = 3, .divisible_by = 16},
+                          epochs);
 }
 
 TEST(SampleOrderTest, ShowsEveryImageOnceInAnEpoch) {

@@ -15,8 +15,6 @@ using ::cvtrain::testing::StatusIs;
 using ::testing::ElementsAre;
 using ::testing::Pair;
 
-constexpr Scale kBase = {224, 224, 128};
-
 Curriculum Make(const v1::Recipe& recipe) { return Curriculum::Create(recipe).value(); }
 
 double Area(const Scale& scale) { return static_cast<double>(scale.Area()); }

@@ -17,8 +17,6 @@ using ::cvtrain::testing::StatusIs;
 using ::testing::ElementsAre;
 using ::testing::HasSubstr;
 
-constexpr Scale kBase = {224, 224, 128};
-
 // Sizes and first positions of an epoch.
 std::vector<std::pair<int, int64_t>> Walk(const TrialPlan& plan, int epoch) {
   std::vector<std::pair<int, int64_t>> steps;

@@ -14,7 +14,7 @@ using ::testing::ElementsAre;
 using ::testing::IsEmpty;
 using ::testing::SizeIs;
 
-v1::LinearSearch Linear(double start, double stop, double step) {
+v1::LinearSearch LinearSearch(double start, double stop, double step) {
   v1::LinearSearch search;
   search.set_start(start);
   search.set_stop(stop);
@@ -23,10 +23,10 @@ v1::LinearSearch Linear(double start, double stop, double step) {
 }
 
 TEST(LinearPointsTest, IncludesBothEndsWhereTheStepMeetsThem) {
-  EXPECT_THAT(LinearPoints(Linear(40, 10, -10)), ElementsAre(40, 30, 20, 10));
-  EXPECT_THAT(LinearPoints(Linear(40, 15, -10)), ElementsAre(40, 30, 20));
-  EXPECT_THAT(LinearPoints(Linear(5, 5, 1)), ElementsAre(5));
-  EXPECT_THAT(LinearPoints(Linear(0, 0.3, 0.1)), SizeIs(4));
+  EXPECT_THAT(LinearPoints(LinearSearch(40, 10, -10)), ElementsAre(40, 30, 20, 10));
+  EXPECT_THAT(LinearPoints(LinearSearch(40, 15, -10)), ElementsAre(40, 30, 20));
+  EXPECT_THAT(LinearPoints(LinearSearch(5, 5, 1)), ElementsAre(5));
+  EXPECT_THAT(LinearPoints(LinearSearch(0, 0.3, 0.1)), SizeIs(4));
 }
 
 TEST(LinearPointsTest, PrefersExplicitValues) {
@@ -36,19 +36,19 @@ TEST(LinearPointsTest, PrefersExplicitValues) {
 }
 
 TEST(LinearPointsTest, IsEmptyForAStepThatLeadsAway) {
-  EXPECT_THAT(LinearPoints(Linear(40, 10, 10)), IsEmpty());
-  EXPECT_THAT(LinearPoints(Linear(40, 10, 0)), IsEmpty());
-  EXPECT_THAT(LinearPoints(Linear(0, 0, 0)), IsEmpty());
+  EXPECT_THAT(LinearPoints(LinearSearch(40, 10, 10)), IsEmpty());
+  EXPECT_THAT(LinearPoints(LinearSearch(40, 10, 0)), IsEmpty());
+  EXPECT_THAT(LinearPoints(LinearSearch(0, 0, 0)), IsEmpty());
 }
 
 TEST(LinearPointsTest, EndsAfterOneTooMany) {
-  EXPECT_THAT(LinearPoints(Linear(0, 1e300, 1e-3)), SizeIs(10'001));
+  EXPECT_THAT(LinearPoints(LinearSearch(0, 1e300, 1e-3)), SizeIs(10'001));
 }
 
 TEST(SearchTrialCountTest, CountsEachMethod) {
   v1::Search search;
   EXPECT_EQ(SearchTrialCount(search), 1);
-  *search.mutable_linear() = Linear(40, 10, -10);
+  *search.mutable_linear() = LinearSearch(40, 10, -10);
   EXPECT_EQ(SearchTrialCount(search), 4);
   search.mutable_random()->set_trials(7);
   EXPECT_EQ(SearchTrialCount(search), 7);

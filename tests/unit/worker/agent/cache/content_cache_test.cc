@@ -28,7 +28,7 @@ using ::cvtrain::testing::StatusIs;
 using ::testing::ElementsAre;
 using ::testing::HasSubstr;
 
-constexpr char kDirectory[] = "/state/cache";
+constexpr char kContentDirectory[] = "/state/cache";
 
 // A coordinator that has one file.
 struct Source {
@@ -66,14 +66,17 @@ class ContentCacheTest : public ::testing::Test {
   void SetUp() override { Reopen(); }
   void Reopen() {
     cache_.reset();
-    auto cache = ContentCache::Open(files_, kDirectory, {.size_bytes_max = limit_}, telemetry_);
+    auto cache =
+        ContentCache::Open(files_, kContentDirectory, {.size_bytes_max = limit_}, telemetry_);
     ASSERT_THAT(cache, IsOk());
     cache_ = *std::move(cache);
   }
   absl::StatusOr<CachedFile> Get(Source& source) {
     return cache_->Get(source.key(), source.fetch(), StopToken());
   }
-  std::string PathOf(const Source& source) { return JoinPath(kDirectory, source.key().digest); }
+  std::string PathOf(const Source& source) {
+    return JoinPath(kContentDirectory, source.key().digest);
+  }
 
   testing::LogCapture log_;
   InMemoryFileSystem memory_;
@@ -216,7 +219,7 @@ TEST_F(ContentCacheTest, RefusesADigestThatCouldBeAPath) {
 TEST_F(ContentCacheTest, ComesBackAfterItsDirectoryWasRemoved) {
   Source source = {.content = std::string(95, 'a')};
   ASSERT_THAT(Get(source), IsOk());
-  ASSERT_THAT(files_.RemoveAll(kDirectory), IsOk());
+  ASSERT_THAT(files_.RemoveAll(kContentDirectory), IsOk());
   EXPECT_EQ(ReadAll(*Get(source)), source.content);
   EXPECT_EQ(source.calls, 2);
 }

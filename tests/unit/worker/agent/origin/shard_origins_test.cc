@@ -47,8 +47,8 @@ class FakeOrigin : public ShardOrigin {
   const absl::Status end_;
 };
 
-absl::Status Away() { return Unavailable(Reason::kServerUnreachable, "away"); }
-absl::Status NotThere() { return NotFound(Reason::kShardNotFound, "not there"); }
+absl::Status Away() { return Unavailable(cvtrain::Reason::kServerUnreachable, "away"); }
+absl::Status NotThere() { return NotFound(cvtrain::Reason::kShardNotFound, "not there"); }
 
 class ShardOriginsTest : public ::testing::Test {
  protected:

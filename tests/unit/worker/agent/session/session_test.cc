@@ -181,8 +181,8 @@ TEST_F(SessionTest, GivesUpAStreamThatBringsNoWelcome) {
 
 TEST_F(SessionTest, EndsTheProcessIfItIsRefusedFromTheStart) {
   Step(Tick());
-  const auto ended = Of<EndProcess>(Step(
-      StreamClosed{FailedPrecondition(Reason::kProtocolUnsupported, "speaks versions 2 to 3")}));
+  const auto ended = Of<EndProcess>(Step(StreamClosed{
+      FailedPrecondition(cvtrain::Reason::kProtocolUnsupported, "speaks versions 2 to 3")}));
   ASSERT_THAT(ended, SizeIs(1));
   EXPECT_EQ(ended[0].exit_code, 1);
   EXPECT_THAT(ended[0].message, HasSubstr("speaks versions"));
@@ -387,7 +387,7 @@ TEST_F(SessionTest, StopsAnAttemptAtOnceWhenItsLeaseIsLost) {
   Connect();
   Assign(MakeAssign());
   const auto outputs =
-      Step(ReportRefused{.key = Key(), .status = Aborted(Reason::kLeaseLost, "stale")});
+      Step(ReportRefused{.key = Key(), .status = Aborted(cvtrain::Reason::kLeaseLost, "stale")});
   ASSERT_THAT(Of<KillRanks>(outputs), SizeIs(1));
   EXPECT_THAT(Of<DropAttempt>(outputs), SizeIs(1));
   // What its rank says in dying concerns nobody.

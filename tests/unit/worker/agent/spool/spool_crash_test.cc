@@ -23,7 +23,7 @@ namespace {
 
 using ::cvtrain::testing::IsOk;
 
-constexpr char kDirectory[] = "/state/spool";
+constexpr char kCrashDirectory[] = "/state/spool";
 constexpr int kPoints = 12;
 
 const AttemptKey kKey = {.attempt = AttemptName(TrialName(ExperimentName(1), 2), 3),
@@ -66,8 +66,8 @@ class SpoolCrashTest : public ::testing::TestWithParam<InMemoryFileSystem::Unsyn
     ASSERT_THAT(memory_.SyncDir("/"), IsOk());
   }
   std::unique_ptr<Spool> Open() {
-    auto spool =
-        Spool::Open(files_, kDirectory, random_, {.segment_size_bytes = 2000}, NullTelemetry());
+    auto spool = Spool::Open(files_, kCrashDirectory, random_, {.segment_size_bytes = 2000},
+                             NullTelemetry());
     return spool.ok() ? *std::move(spool) : nullptr;
   }
 
@@ -147,7 +147,7 @@ TEST_P(SpoolCrashTest, LosesNothingAcknowledgedAndDoublesNothing) {
     SCOPED_TRACE(crash);
     receiver_ = Receiver();
     answers_ = 0;
-    ASSERT_THAT(memory_.RemoveAll(kDirectory), IsOk());
+    ASSERT_THAT(memory_.RemoveAll(kCrashDirectory), IsOk());
     ASSERT_THAT(memory_.SyncDir("/state"), IsOk());
     appended_ = 0;
     power_off_at_ = files_.operations() + crash;

@@ -22,7 +22,7 @@ using ::testing::ElementsAre;
 using ::testing::IsEmpty;
 using ::testing::SizeIs;
 
-constexpr char kDirectory[] = "/state/spool";
+constexpr char kSpoolDirectory[] = "/state/spool";
 
 AttemptKey Key(int64_t attempt = 1) {
   return {.attempt = AttemptName(TrialName(ExperimentName(1), 2), attempt), .generation = 7};
@@ -56,7 +56,7 @@ std::vector<v1::LogLine> Lines(const std::string& text) {
 class SpoolTest : public ::testing::Test {
  protected:
   std::unique_ptr<Spool> Open() {
-    auto spool = Spool::Open(files_, kDirectory, random_, options_, telemetry_);
+    auto spool = Spool::Open(files_, kSpoolDirectory, random_, options_, telemetry_);
     EXPECT_THAT(spool, IsOk());
     return *std::move(spool);
   }
@@ -66,7 +66,7 @@ class SpoolTest : public ::testing::Test {
     header.set_checkpoint(absl::StrCat("uuid-", step));
     header.set_step(step);
     header.set_size_bytes(static_cast<int64_t>(bytes.size()));
-    auto written = Spool::WriteCheckpoint(files_, kDirectory, key, header, bytes);
+    auto written = Spool::WriteCheckpoint(files_, kSpoolDirectory, key, header, bytes);
     EXPECT_THAT(written, IsOk());
     return *written;
   }
@@ -160,7 +160,7 @@ TEST_F(SpoolTest, ForgetsARemovedAttempt) {
   spool->AppendSeries(Key(), {Loss({1})});
   spool->Remove(Key());
   EXPECT_FALSE(spool->NextMetrics(Key()));
-  EXPECT_THAT(*files_.ListDir(kDirectory), IsEmpty());
+  EXPECT_THAT(*files_.ListDir(kSpoolDirectory), IsEmpty());
   EXPECT_EQ(spool->size_bytes(), 0u);
 }
 
@@ -170,7 +170,7 @@ TEST_F(SpoolTest, GivesUpAnAttemptWhoseFactsAreDamaged) {
     for (int i = 0; i < 3; ++i) spool->AppendFact(Key(1), Started());
     spool->AppendFact(Key(2), Started());
   }
-  const std::string path = absl::StrCat(kDirectory, "/", Key(1).DirectoryName(), "/facts.log");
+  const std::string path = absl::StrCat(kSpoolDirectory, "/", Key(1).DirectoryName(), "/facts.log");
   const std::string good = *ReadFile(files_, path);
   for (size_t bit = 0; bit < good.size() * 8; ++bit) {
     std::string bad = good;
@@ -303,9 +303,9 @@ TEST_F(SpoolTest, AsksForRoomBeforeItSendsWhatIsNotStored) {
 }
 
 TEST_F(SpoolTest, LeavesAloneWhatIsNotItsOwn) {
-  ASSERT_THAT(files_.CreateDir(absl::StrCat(kDirectory, "/notes")), IsOk());
+  ASSERT_THAT(files_.CreateDir(absl::StrCat(kSpoolDirectory, "/notes")), IsOk());
   Open();
-  EXPECT_TRUE(*Exists(files_, absl::StrCat(kDirectory, "/notes")));
+  EXPECT_TRUE(*Exists(files_, absl::StrCat(kSpoolDirectory, "/notes")));
 }
 
 }  // namespace

@@ -33,7 +33,7 @@ using ::testing::SizeIs;
 
 constexpr char kSpool[] = "/spool";
 
-AttemptKey Key() {
+AttemptKey TransferKey() {
   return {.attempt = AttemptName(TrialName(ExperimentName(1), 2), 3), .generation = 7};
 }
 
@@ -103,7 +103,7 @@ class TransfersTest : public ::testing::Test {
                                           .shape = {8},
                                           .role = storage::v1::Tensor::ROLE_PARAMETER}});
     CheckpointJob job;
-    job.key = Key();
+    job.key = TransferKey();
     job.header.set_checkpoint("uuid");
     job.header.set_step(5);
     job.header.set_size_bytes(layout->file_bytes());
@@ -116,7 +116,7 @@ class TransfersTest : public ::testing::Test {
     return job;
   }
   std::vector<std::string> Spooled() {
-    const auto names = files_.ListDir(JoinPath(kSpool, Key().DirectoryName()));
+    const auto names = files_.ListDir(JoinPath(kSpool, TransferKey().DirectoryName()));
     return names.ok() ? *names : std::vector<std::string>();
   }
 
@@ -356,11 +356,11 @@ TEST_F(TransfersTest, OnlyAFileThatIsGoneIsALoss) {
   header.set_checkpoint("uuid");
   header.set_size_bytes(3);
   const auto spooled =
-      Spool::WriteCheckpoint(files_, kSpool, Key(), header, absl::MakeConstSpan("abc", 3));
+      Spool::WriteCheckpoint(files_, kSpool, TransferKey(), header, absl::MakeConstSpan("abc", 3));
   ASSERT_THAT(spooled, IsOk());
   const auto upload = [&] {
     Answer<absl::Status> answer;
-    transfers_->UploadSpooled(Key(), *spooled, scope_, answer.callback());
+    transfers_->UploadSpooled(TransferKey(), *spooled, scope_, answer.callback());
     return answer.Wait();
   };
   files_.FailMatching(

@@ -21,7 +21,7 @@
 namespace cvtrain::trainer {
 namespace {
 
-using Spec = cvtrain::v1::RangeAugment;
+using RangeSpec = cvtrain::v1::RangeAugment;
 
 constexpr int64_t kSide = 8;
 
@@ -59,9 +59,9 @@ class ScalarRun {
   ScalarRun(uint64_t seed, int64_t batch, Optimizer optimizer, double learning_rate)
       : seed_(seed), optimizer_(optimizer), rate_(learning_rate), images_(Scenes(seed, batch)) {
     at::set_num_threads(1);  // the tensors are small: threads would only wait for each other
-    Spec spec;
-    for (const auto operation :
-         {Spec::OPERATION_BRIGHTNESS, Spec::OPERATION_CONTRAST, Spec::OPERATION_NOISE}) {
+    RangeSpec spec;
+    for (const auto operation : {RangeSpec::OPERATION_BRIGHTNESS, RangeSpec::OPERATION_CONTRAST,
+                                 RangeSpec::OPERATION_NOISE}) {
       spec.add_operations(operation);
     }
     spec.set_alpha(100);

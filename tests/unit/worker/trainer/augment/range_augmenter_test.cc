@@ -28,33 +28,34 @@ using ::testing::ElementsAre;
 using ::testing::Lt;
 
 using plan::RangeAugmentOperation;
-using Spec = cvtrain::v1::RangeAugment;
+using RangeSpec = cvtrain::v1::RangeAugment;
 
 constexpr double kLambda = 100 / 65025.0;
 constexpr double kTarget20 = 650.25;  // 20 dB
 
-Spec SpecOf(const std::vector<Spec::Operation>& operations) {
-  Spec spec;
-  for (const Spec::Operation operation : operations) spec.add_operations(operation);
+RangeSpec SpecOf(const std::vector<RangeSpec::Operation>& operations) {
+  RangeSpec spec;
+  for (const RangeSpec::Operation operation : operations) spec.add_operations(operation);
   spec.set_alpha(100);
   return spec;
 }
 
-Spec AllOperations() {
-  return SpecOf({Spec::OPERATION_BRIGHTNESS, Spec::OPERATION_CONTRAST, Spec::OPERATION_NOISE});
+RangeSpec AllOperations() {
+  return SpecOf(
+      {RangeSpec::OPERATION_BRIGHTNESS, RangeSpec::OPERATION_CONTRAST, RangeSpec::OPERATION_NOISE});
 }
 
-std::unique_ptr<RangeAugmenter> Make(const Spec& spec) {
+std::unique_ptr<RangeAugmenter> Make(const RangeSpec& spec) {
   return RangeAugmenter::Create(spec).value();
 }
 
-plan::RankStepKey KeyOf(int64_t step) {
+plan::RankStepKey RangeKey(int64_t step) {
   return {.seed = 7, .epoch = 2, .step_in_epoch = step, .logical_rank = 1};
 }
 
 // What the magnitude of the first picture of step `step` is drawn with.
 double FirstU(int64_t step, RangeAugmentOperation operation) {
-  return plan::RangeAugmentMagnitudeStream({.step = KeyOf(step), .position = 0}, operation)
+  return plan::RangeAugmentMagnitudeStream({.step = RangeKey(step), .position = 0}, operation)
       .Uniform01Float();
 }
 
@@ -144,7 +145,7 @@ TEST(RangeAugmenterTest, StartsWithTheReleasedRanges) {
 }
 
 TEST(RangeAugmenterTest, StartsWithTheRangesOfTheRecipe) {
-  Spec spec = AllOperations();
+  RangeSpec spec = AllOperations();
   spec.mutable_start()->mutable_contrast()->set_low(0.5);
   spec.mutable_start()->mutable_contrast()->set_high(1.5);
   const auto augmenter = Make(spec);
@@ -154,7 +155,7 @@ TEST(RangeAugmenterTest, StartsWithTheRangesOfTheRecipe) {
 }
 
 TEST(RangeAugmenterTest, RefusesAStartOutsideItsInterval) {
-  Spec spec = AllOperations();
+  RangeSpec spec = AllOperations();
   spec.mutable_start()->mutable_noise()->set_low(0);
   spec.mutable_start()->mutable_noise()->set_high(1.5);
   EXPECT_THAT(RangeAugmenter::Create(spec),
@@ -167,7 +168,7 @@ TEST(RangeAugmenterTest, RefusesNoOperation) {
 }
 
 TEST(RangeAugmenterTest, HasTheParametersOfTheOperationsInUse) {
-  const auto augmenter = Make(SpecOf({Spec::OPERATION_NOISE}));
+  const auto augmenter = Make(SpecOf({RangeSpec::OPERATION_NOISE}));
   ASSERT_EQ(augmenter->parameters().size(), 2u);
   EXPECT_EQ(augmenter->parameters()[0].name, "range_augment.noise.low");
   EXPECT_EQ(augmenter->EffectiveBounds().size(), 1u);
@@ -176,46 +177,46 @@ TEST(RangeAugmenterTest, HasTheParametersOfTheOperationsInUse) {
 // --- Operations (G.6) ------------------------------------------------------------------------
 
 TEST(RangeAugmenterTest, BrightnessMultipliesAndClips) {
-  const auto augmenter = Make(SpecOf({Spec::OPERATION_BRIGHTNESS}));
+  const auto augmenter = Make(SpecOf({RangeSpec::OPERATION_BRIGHTNESS}));
   const int64_t step = StepWithLargeU(RangeAugmentOperation::kBrightness);
   SetMagnitude(*augmenter, RangeAugmentOperation::kBrightness, 1.5, step);
-  const auto output = augmenter->Forward(Square({0, 0.2F, 0.4F, 0.8F}), kTarget20, KeyOf(step));
+  const auto output = augmenter->Forward(Square({0, 0.2F, 0.4F, 0.8F}), kTarget20, RangeKey(step));
   ExpectSquare(output.images, {0, 0.3F, 0.6F, 1});
 }
 
 TEST(RangeAugmenterTest, ContrastBelowOneMovesTowardsTheMean) {
-  const auto augmenter = Make(SpecOf({Spec::OPERATION_CONTRAST}));
+  const auto augmenter = Make(SpecOf({RangeSpec::OPERATION_CONTRAST}));
   // A magnitude of 0.5 needs a draw near the low end.
   int64_t step = 0;
   while (std::abs(FirstU(step, RangeAugmentOperation::kContrast) - 0.1) > 0.05) ++step;
   SetMagnitude(*augmenter, RangeAugmentOperation::kContrast, 0.5, step);
-  const auto output = augmenter->Forward(Square({0, 0.2F, 0.4F, 0.8F}), kTarget20, KeyOf(step));
+  const auto output = augmenter->Forward(Square({0, 0.2F, 0.4F, 0.8F}), kTarget20, RangeKey(step));
   ExpectSquare(output.images, {0.175F, 0.275F, 0.375F, 0.575F});
 }
 
 TEST(RangeAugmenterTest, ContrastAboveOneMovesFromTheMeanAndClips) {
-  const auto augmenter = Make(SpecOf({Spec::OPERATION_CONTRAST}));
+  const auto augmenter = Make(SpecOf({RangeSpec::OPERATION_CONTRAST}));
   const int64_t step = StepWithLargeU(RangeAugmentOperation::kContrast);
   SetMagnitude(*augmenter, RangeAugmentOperation::kContrast, 2, step);
-  const auto output = augmenter->Forward(Square({0, 0.2F, 0.4F, 0.8F}), kTarget20, KeyOf(step));
+  const auto output = augmenter->Forward(Square({0, 0.2F, 0.4F, 0.8F}), kTarget20, RangeKey(step));
   ExpectSquare(output.images, {0, 0.05F, 0.45F, 1});
 }
 
 TEST(RangeAugmenterTest, ContrastTakesTheMeanOfEachChannel) {
-  const auto augmenter = Make(SpecOf({Spec::OPERATION_CONTRAST}));
+  const auto augmenter = Make(SpecOf({RangeSpec::OPERATION_CONTRAST}));
   at::Tensor images = Square({0.5F, 0.5F, 0.5F, 0.5F});
   images.select(1, 1).fill_(0.2F);  // constant, but another one
-  const auto output = augmenter->Forward(images, kTarget20, KeyOf(0));
+  const auto output = augmenter->Forward(images, kTarget20, RangeKey(0));
   EXPECT_TRUE(at::allclose(output.images, images, 1e-5, 1e-6));
 }
 
 TEST(RangeAugmenterTest, NoiseIsNormalWithTheMagnitudeAsDeviation) {
-  const auto augmenter = Make(SpecOf({Spec::OPERATION_NOISE}));
+  const auto augmenter = Make(SpecOf({RangeSpec::OPERATION_NOISE}));
   const int64_t step = StepWithLargeU(RangeAugmentOperation::kNoise);
   SetMagnitude(*augmenter, RangeAugmentOperation::kNoise, 0.05, step);
   const at::Tensor images = at::full({1, 3, 64, 64}, 0.5);
   const at::Tensor noise =
-      (augmenter->Forward(images, kTarget20, KeyOf(step)).images - images).detach() / 0.05;
+      (augmenter->Forward(images, kTarget20, RangeKey(step)).images - images).detach() / 0.05;
 
   const double count = static_cast<double>(noise.numel());
   EXPECT_NEAR(noise.mean().item<double>(), 0, 4 / std::sqrt(count));
@@ -231,7 +232,8 @@ TEST(RangeAugmenterTest, NoiseIsNormalWithTheMagnitudeAsDeviation) {
 }
 
 TEST(RangeAugmenterTest, AppliesTheOperationsInAnOrderOfItsOwnEachStep) {
-  const auto augmenter = Make(SpecOf({Spec::OPERATION_BRIGHTNESS, Spec::OPERATION_NOISE}));
+  const auto augmenter =
+      Make(SpecOf({RangeSpec::OPERATION_BRIGHTNESS, RangeSpec::OPERATION_NOISE}));
   {
     const torch::NoGradGuard no_grad;  // 0.9..1.9 and noise of about 0.01
     augmenter->parameters()[1].tensor.fill_(
@@ -248,7 +250,7 @@ TEST(RangeAugmenterTest, AppliesTheOperationsInAnOrderOfItsOwnEachStep) {
     const double noise = bounds[1].low + FirstU(step, RangeAugmentOperation::kNoise) *
                                              (bounds[1].high - bounds[1].low);
     const double deviation =
-        augmenter->Forward(images, kTarget20, KeyOf(step)).images.std().item<double>();
+        augmenter->Forward(images, kTarget20, RangeKey(step)).images.std().item<double>();
     // Brightness after noise multiplies the noise too.
     const bool first = std::abs(deviation - noise) < std::abs(deviation - noise * brightness);
     EXPECT_NEAR(deviation, first ? noise : noise * brightness, 0.06 * noise) << step;
@@ -261,10 +263,10 @@ TEST(RangeAugmenterTest, AppliesTheOperationsInAnOrderOfItsOwnEachStep) {
 // --- Who is augmented (B.4) ------------------------------------------------------------------
 
 TEST(RangeAugmenterTest, AppliesAnOperationToHalfOfTheBatch) {
-  const auto augmenter = Make(SpecOf({Spec::OPERATION_BRIGHTNESS}));
+  const auto augmenter = Make(SpecOf({RangeSpec::OPERATION_BRIGHTNESS}));
   for (const auto& [batch, touched] :
        std::vector<std::pair<int64_t, size_t>>{{1, 1}, {2, 1}, {3, 1}, {5, 2}, {64, 32}}) {
-    const auto output = augmenter->Forward(Pictures(batch, 4, 0.2, 0.8), kTarget20, KeyOf(3));
+    const auto output = augmenter->Forward(Pictures(batch, 4, 0.2, 0.8), kTarget20, RangeKey(3));
     EXPECT_EQ(Touched(output).size(), touched) << batch;
     EXPECT_EQ(output.mse.numel(), batch);
   }
@@ -273,7 +275,7 @@ TEST(RangeAugmenterTest, AppliesAnOperationToHalfOfTheBatch) {
 TEST(RangeAugmenterTest, LeavesTheOthersAsTheyAre) {
   const auto augmenter = Make(AllOperations());
   const at::Tensor images = Pictures(16, 4);
-  const auto output = augmenter->Forward(images, kTarget20, KeyOf(3));
+  const auto output = augmenter->Forward(images, kTarget20, RangeKey(3));
   const std::set<int64_t> touched = Touched(output);
   EXPECT_THAT(touched.size(), Lt(16u));
   for (int64_t i = 0; i < 16; ++i) {
@@ -285,9 +287,9 @@ TEST(RangeAugmenterTest, ChoosesTheHalfOfEachOperationApart) {
   const auto all = Make(AllOperations());
   const std::vector<std::unique_ptr<RangeAugmenter>> single = [] {
     std::vector<std::unique_ptr<RangeAugmenter>> made;
-    made.push_back(Make(SpecOf({Spec::OPERATION_BRIGHTNESS})));
-    made.push_back(Make(SpecOf({Spec::OPERATION_CONTRAST})));
-    made.push_back(Make(SpecOf({Spec::OPERATION_NOISE})));
+    made.push_back(Make(SpecOf({RangeSpec::OPERATION_BRIGHTNESS})));
+    made.push_back(Make(SpecOf({RangeSpec::OPERATION_CONTRAST})));
+    made.push_back(Make(SpecOf({RangeSpec::OPERATION_NOISE})));
     return made;
   }();
   const at::Tensor images = Pictures(128, 4);
@@ -298,12 +300,12 @@ TEST(RangeAugmenterTest, ChoosesTheHalfOfEachOperationApart) {
     std::vector<std::set<int64_t>> chosen;
     std::set<int64_t> any;
     for (const auto& augmenter : single) {
-      chosen.push_back(Touched(augmenter->Forward(images, kTarget20, KeyOf(step))));
+      chosen.push_back(Touched(augmenter->Forward(images, kTarget20, RangeKey(step))));
       any.insert(chosen.back().begin(), chosen.back().end());
     }
     for (const int64_t i : chosen[0]) both += static_cast<int64_t>(chosen[1].count(i));
     // An operation's half does not depend on which others are in use.
-    EXPECT_EQ(Touched(all->Forward(images, kTarget20, KeyOf(step))), any) << step;
+    EXPECT_EQ(Touched(all->Forward(images, kTarget20, RangeKey(step))), any) << step;
     untouched += 128 - static_cast<int64_t>(any.size());
   }
   EXPECT_NEAR(static_cast<double>(untouched) / (128 * kSteps), 1.0 / 8, 0.015);
@@ -311,9 +313,9 @@ TEST(RangeAugmenterTest, ChoosesTheHalfOfEachOperationApart) {
 }
 
 TEST(RangeAugmenterTest, DrawsAMagnitudeForEachPicture) {
-  const auto augmenter = Make(SpecOf({Spec::OPERATION_BRIGHTNESS}));
+  const auto augmenter = Make(SpecOf({RangeSpec::OPERATION_BRIGHTNESS}));
   const at::Tensor images = at::full({32, 3, 2, 2}, 0.05);
-  const auto output = augmenter->Forward(images, kTarget20, KeyOf(0));
+  const auto output = augmenter->Forward(images, kTarget20, RangeKey(0));
   std::set<float> magnitudes;
   for (const int64_t i : Touched(output)) {
     const at::Tensor ratio = output.images[i] / images[i];
@@ -328,7 +330,7 @@ TEST(RangeAugmenterTest, DrawsAMagnitudeForEachPicture) {
 TEST(RangeAugmenterTest, ClipsToZeroAndOne) {
   const auto augmenter = Make(AllOperations());
   const at::Tensor images = Pictures(64, 8);
-  const at::Tensor augmented = augmenter->Forward(images, kTarget20, KeyOf(0)).images;
+  const at::Tensor augmented = augmenter->Forward(images, kTarget20, RangeKey(0)).images;
   EXPECT_EQ(augmented.min().item<float>(), 0);
   EXPECT_EQ(augmented.max().item<float>(), 1);
 }
@@ -336,7 +338,7 @@ TEST(RangeAugmenterTest, ClipsToZeroAndOne) {
 TEST(RangeAugmenterTest, IsAFunctionOfTheKey) {
   const auto augmenter = Make(AllOperations());
   const at::Tensor images = Pictures(16, 8);
-  const plan::RankStepKey key = KeyOf(5);
+  const plan::RankStepKey key = RangeKey(5);
   const at::Tensor expected = augmenter->Forward(images, kTarget20, key).images;
 
   std::vector<plan::RankStepKey> others(4, key);
@@ -356,13 +358,13 @@ TEST(RangeAugmenterTest, IsAFunctionOfTheKey) {
 class RangeAugmenterLossTest : public ::testing::Test {
  protected:
   RangeAugmenterLossTest()
-      : augmenter_(Make(SpecOf({Spec::OPERATION_BRIGHTNESS}))),
+      : augmenter_(Make(SpecOf({RangeSpec::OPERATION_BRIGHTNESS}))),
         step_(StepWithLargeU(RangeAugmentOperation::kBrightness)) {
     SetMagnitude(*augmenter_, RangeAugmentOperation::kBrightness, 1.2, step_);  // 0.5 to 0.6
   }
 
   RangeAugmenter::Output Forward(double target_mse) {
-    return augmenter_->Forward(at::full({1, 3, 4, 4}, 0.5), target_mse, KeyOf(step_));
+    return augmenter_->Forward(at::full({1, 3, 4, 4}, 0.5), target_mse, RangeKey(step_));
   }
 
   std::unique_ptr<RangeAugmenter> augmenter_;
@@ -388,33 +390,33 @@ TEST_F(RangeAugmenterLossTest, IsQuadraticNearTheTarget) {
 TEST_F(RangeAugmenterLossTest, ComparesEachPictureAndTakesTheMean) {
   // A step whose one chosen picture of two is the first, with a large magnitude.
   while (FirstU(step_, RangeAugmentOperation::kBrightness) < 0.5 ||
-         Touched(augmenter_->Forward(at::full({2, 3, 4, 4}, 0.5), 0, KeyOf(step_))) !=
+         Touched(augmenter_->Forward(at::full({2, 3, 4, 4}, 0.5), 0, RangeKey(step_))) !=
              std::set<int64_t>{0}) {
     ++step_;
   }
   SetMagnitude(*augmenter_, RangeAugmentOperation::kBrightness, 1.2, step_);
-  const auto output = augmenter_->Forward(at::full({2, 3, 4, 4}, 0.5), kTarget20, KeyOf(step_));
+  const auto output = augmenter_->Forward(at::full({2, 3, 4, 4}, 0.5), kTarget20, RangeKey(step_));
   EXPECT_NEAR(output.mse[0].item<float>(), 650.25, 0.01);
   EXPECT_EQ(output.mse[1].item<float>(), 0);
   EXPECT_NEAR(output.loss.item<float>(), 0.4996155, 1e-5);
 }
 
 TEST_F(RangeAugmenterLossTest, IsWeightedByAlpha) {
-  Spec spec = SpecOf({Spec::OPERATION_BRIGHTNESS});
+  RangeSpec spec = SpecOf({RangeSpec::OPERATION_BRIGHTNESS});
   spec.set_alpha(25);
   const auto quarter = Make(spec);
   SetMagnitude(*quarter, RangeAugmentOperation::kBrightness, 1.2, step_);
-  const auto output = quarter->Forward(at::full({1, 3, 4, 4}, 0.5), 0, KeyOf(step_));
+  const auto output = quarter->Forward(at::full({1, 3, 4, 4}, 0.5), 0, RangeKey(step_));
   EXPECT_NEAR(output.loss.item<float>() * 4, Forward(0).loss.item<float>(), 1e-5);
 }
 
 // --- Gradients (G.5) -------------------------------------------------------------------------
 
 TEST(RangeAugmenterGradientTest, IsThatOfTheReferenceVector) {
-  const auto augmenter = Make(SpecOf({Spec::OPERATION_BRIGHTNESS}));
+  const auto augmenter = Make(SpecOf({RangeSpec::OPERATION_BRIGHTNESS}));
   int64_t step = 0;
   while (std::abs(FirstU(step, RangeAugmentOperation::kBrightness) - 0.25) > 2e-6) ++step;
-  const auto output = augmenter->Forward(at::full({1, 3, 4, 4}, 0.1), kTarget20, KeyOf(step));
+  const auto output = augmenter->Forward(at::full({1, 3, 4, 4}, 0.1), kTarget20, RangeKey(step));
   EXPECT_NEAR(output.images.mean().item<float>(), 0.2542579, 5e-6);
   EXPECT_NEAR(output.mse.item<float>(), 1547.302, 0.1);
   EXPECT_NEAR(output.loss.item<float>(), 1.3787806, 1e-4);
@@ -425,7 +427,7 @@ TEST(RangeAugmenterGradientTest, IsThatOfTheReferenceVector) {
 
 // With all chance frozen by the key, the gradient of each scalar is the slope of the loss.
 TEST(RangeAugmenterGradientTest, IsTheSlopeOfTheLoss) {
-  Spec spec = AllOperations();  // gentle: no pixel is clipped
+  RangeSpec spec = AllOperations();  // gentle: no pixel is clipped
   spec.mutable_start()->mutable_brightness()->set_low(0.8);
   spec.mutable_start()->mutable_brightness()->set_high(1.3);
   spec.mutable_start()->mutable_contrast()->set_low(0.5);
@@ -434,7 +436,7 @@ TEST(RangeAugmenterGradientTest, IsTheSlopeOfTheLoss) {
   spec.mutable_start()->mutable_noise()->set_high(0.04);
   const auto augmenter = Make(spec);
   const at::Tensor images = Pictures(32, 8, 0.35, 0.6);
-  const plan::RankStepKey key = KeyOf(9);
+  const plan::RankStepKey key = RangeKey(9);
   constexpr double kTarget = 5;
   augmenter->Forward(images, kTarget, key).loss.backward();
 
@@ -458,8 +460,8 @@ TEST(RangeAugmenterGradientTest, IsTheSlopeOfTheLoss) {
 }
 
 TEST(RangeAugmenterGradientTest, ReachesTheLowEndOfTheNoiseToo) {
-  const auto augmenter = Make(SpecOf({Spec::OPERATION_NOISE}));
-  augmenter->Forward(at::full({1, 3, 8, 8}, 0.5), kTarget20, KeyOf(0)).loss.backward();
+  const auto augmenter = Make(SpecOf({RangeSpec::OPERATION_NOISE}));
+  augmenter->Forward(at::full({1, 3, 8, 8}, 0.5), kTarget20, RangeKey(0)).loss.backward();
   // dm/dlow = 1 - u and dm/dhigh = u, times the slopes of the soft clips.
   const double u = FirstU(0, RangeAugmentOperation::kNoise);
   const auto slope = [](double raw, const plan::ClipInterval& interval) {
@@ -477,7 +479,7 @@ TEST(RangeAugmenterGradientTest, ReachesTheLowEndOfTheNoiseToo) {
 TEST(RangeAugmenterGradientTest, ComesFromTheTaskLossAsWell) {
   const auto augmenter = Make(AllOperations());
   const at::Tensor images = Pictures(32, 8);
-  const auto output = augmenter->Forward(images, kTarget20, KeyOf(2));
+  const auto output = augmenter->Forward(images, kTarget20, RangeKey(2));
   EXPECT_FALSE(output.mse.requires_grad());
   ASSERT_TRUE(output.images.requires_grad());
   (output.images * Pictures(32, 8, -1, 1)).sum().backward();  // any loss of the network

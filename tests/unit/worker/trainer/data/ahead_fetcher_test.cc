@@ -18,16 +18,16 @@ namespace {
 
 using ::testing::ElementsAre;
 
-constexpr SectionSet kRung = SectionSet::Of(0);
-constexpr SectionSet kSource = SectionSet::Of(1);
+constexpr SectionSet kRungSection = SectionSet::Of(0);
+constexpr SectionSet kSourceSection = SectionSet::Of(1);
 constexpr int64_t kPlenty = int64_t{1} << 30;
 
 // Three training shards and one of validation.
 class AheadFetcherTest : public ::testing::Test {
  protected:
   AheadFetcherTest() {
-    train_->Expect(kRung);
-    validation_->Expect(kRung);
+    train_->Expect(kRungSection);
+    validation_->Expect(kRungSection);
   }
   ~AheadFetcherTest() override { photos_.CancelWaits(); }
 
@@ -67,12 +67,12 @@ class AheadFetcherTest : public ::testing::Test {
 };
 
 TEST_F(AheadFetcherTest, FetchesThisStageThenEvaluationThenTheNextStage) {
-  Start({kRung, kSource}, kSource, kPlenty);
+  Start({kRungSection, kSourceSection}, kSourceSection, kPlenty);
   EXPECT_THAT(WaitForAsked(7), ElementsAre("0:0", "1:0", "2:0", "3:1", "0:0,1", "1:0,1", "2:0,1"));
 }
 
 TEST_F(AheadFetcherTest, StopsWhereTheBudgetOfLaterStagesIsSpent) {
-  Start({kRung, kSource}, SectionSet(), /*budget=*/1);
+  Start({kRungSection, kSourceSection}, SectionSet(), /*budget=*/1);
   EXPECT_THAT(WaitForAsked(4), ElementsAre("0:0", "1:0", "2:0", "0:0,1"));
   // Nothing more comes until the stage begins: the next request is the one after this.
   fetcher_->BeginStage(1);
@@ -80,7 +80,7 @@ TEST_F(AheadFetcherTest, StopsWhereTheBudgetOfLaterStagesIsSpent) {
 }
 
 TEST_F(AheadFetcherTest, WaitsForTheStageToBeginAndEndsWhileItWaits) {
-  Start({kRung, kSource}, SectionSet(), /*budget=*/1);
+  Start({kRungSection, kSourceSection}, SectionSet(), /*budget=*/1);
   WaitForAsked(4);
   fetcher_.reset();
   EXPECT_EQ(Asked().size(), 4u) << "the budget did not hold it back";
@@ -88,7 +88,7 @@ TEST_F(AheadFetcherTest, WaitsForTheStageToBeginAndEndsWhileItWaits) {
 
 TEST_F(AheadFetcherTest, AnErrorEndsItAndNothingElse) {
   photos_.Fail(1, absl::ResourceExhaustedError("the cache is full"));
-  Start({kRung, kSource}, kRung, kPlenty);
+  Start({kRungSection, kSourceSection}, kRungSection, kPlenty);
   WaitForAsked(2);
   fetcher_.reset();
   EXPECT_THAT(Asked(), ElementsAre("0:0", "1:0"));
@@ -98,13 +98,13 @@ TEST_F(AheadFetcherTest, AnErrorEndsItAndNothingElse) {
 
 TEST_F(AheadFetcherTest, RanksBeginAtDifferentShards) {
   rank_ = 1;
-  Start({kRung}, SectionSet(), kPlenty);
+  Start({kRungSection}, SectionSet(), kPlenty);
   EXPECT_THAT(WaitForAsked(3), ElementsAre("1:0", "2:0", "0:0"));
 }
 
 TEST_F(AheadFetcherTest, WhatIsHereIsNotAskedForAgain) {
   ASSERT_TRUE(train_->Find(0).ok());
-  Start({kRung}, SectionSet(), kPlenty);
+  Start({kRungSection}, SectionSet(), kPlenty);
   EXPECT_THAT(WaitForAsked(3), ElementsAre("0:0", "1:0", "2:0"));
 }
 

@@ -17,7 +17,7 @@ using ::cvtrain::testing::ParseTextProto;
 using ::testing::ElementsAre;
 
 // Numbers of the sections: 72, 112, 144, 184 and 256 pixels, then the sources.
-constexpr int kSource = 5;
+constexpr int kSourceOfFive = 5;
 
 cvtrain::v1::DatasetVersion Dataset(const std::string& more = "") {
   return ParseTextProto<cvtrain::v1::DatasetVersion>("rungs: [ 72, 112, 144, 184, 256 ] " + more);
@@ -42,7 +42,7 @@ TEST(SectionForecastTest, LargeCropsAtASmallSizeNeedSmallRungsOnly) {
 TEST(SectionForecastTest, SmallerCropsAndLargerSizesNeedLargerRungs) {
   EXPECT_THAT(Training(Dataset(), 0.08, 64).Numbers(), ElementsAre(0, 1, 2, 3, 4));
   EXPECT_THAT(Training(Dataset(), 0.25, 128).Numbers(), ElementsAre(2, 3, 4));
-  EXPECT_THAT(Training(Dataset(), 0.25, 224).Numbers(), ElementsAre(4, kSource));
+  EXPECT_THAT(Training(Dataset(), 0.25, 224).Numbers(), ElementsAre(4, kSourceOfFive));
 }
 
 TEST(SectionForecastTest, AllSizesOfAStageCount) {
@@ -60,7 +60,7 @@ TEST(SectionForecastTest, AllSizesOfAStageCount) {
 
 TEST(SectionForecastTest, SmallPicturesHaveTheirSourceAlone) {
   const auto dataset = Dataset("short_sides { side: 32 images: 1000 }");
-  EXPECT_THAT(Training(dataset, 0.9, 32).Numbers(), ElementsAre(kSource));
+  EXPECT_THAT(Training(dataset, 0.9, 32).Numbers(), ElementsAre(kSourceOfFive));
   const auto few =
       Dataset("short_sides { side: 32 images: 1 } short_sides { side: 300 images: 1000 }");
   EXPECT_THAT(Training(few, 0.7, 64).Numbers(), ElementsAre(0, 1))
@@ -79,7 +79,7 @@ TEST(SectionForecastTest, EvaluationsReadOneRung) {
   EXPECT_THAT(forecast.OfEvaluation(256, 224).Numbers(), ElementsAre(4));
   EXPECT_THAT(forecast.OfEvaluation(73, 64).Numbers(), ElementsAre(1));
   EXPECT_THAT(forecast.OfEvaluation(70, 60).Numbers(), ElementsAre(0));
-  EXPECT_THAT(forecast.OfEvaluation(300, 288).Numbers(), ElementsAre(kSource));
+  EXPECT_THAT(forecast.OfEvaluation(300, 288).Numbers(), ElementsAre(kSourceOfFive));
 }
 
 }  // namespace

@@ -30,7 +30,7 @@ using ::testing::AllOf;
 using ::testing::HasSubstr;
 using ::testing::SizeIs;
 
-constexpr char kRecipe[] = R"pb(
+constexpr char kPreviewRecipe[] = R"pb(
   task: TASK_CLASSIFICATION
   dataset { name: "photos" train_split: "train" validation_split: "test" }
   model {
@@ -61,7 +61,7 @@ class StagePreviewTest : public ::testing::Test {
     return client::PreviewStages(recipe_, photos_.version(), /*logical_ranks=*/2, options, open_);
   }
 
-  cvtrain::v1::Recipe recipe_ = ParseTextProto<cvtrain::v1::Recipe>(kRecipe);
+  cvtrain::v1::Recipe recipe_ = ParseTextProto<cvtrain::v1::Recipe>(kPreviewRecipe);
   PhotoDataset photos_{{{.name = "train", .images = 22}, {.name = "test", .images = 5}}};
   InMemoryFileSystem disk_;
   client::OpenShard open_ =

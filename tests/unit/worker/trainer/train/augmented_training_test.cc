@@ -6,20 +6,18 @@
 #include <torch/types.h>
 #include <torch/utils.h>
 
-#include <algorithm>
 #include <cmath>
-#include <map>
 #include <memory>
 #include <string>
 #include <vector>
 
 #include "common/thread.h"
-#include "formats/checkpoint/checkpoint.h"
 #include "plan/recipe/resolve.h"
 #include "tests/support/proto_matchers.h"
 #include "tests/support/status_matchers.h"
 #include "tests/unit/worker/trainer/data/photo_dataset.h"
 #include "tests/unit/worker/trainer/support/fakes.h"
+#include "tests/unit/worker/trainer/train/attempt_fixtures.h"
 #include "worker/trainer/data/shard_batch_source.h"
 #include "worker/trainer/train/attempt.h"
 
@@ -31,7 +29,7 @@ using ::testing::SizeIs;
 
 constexpr int kImages = 16;
 
-constexpr char kRecipe[] = R"pb(
+constexpr char kAugmentedRecipe[] = R"pb(
   task: TASK_CLASSIFICATION
   dataset { name: "photos" train_split: "train" validation_split: "test" }
   model {
@@ -84,12 +82,6 @@ constexpr char kRecipe[] = R"pb(
   seed: 7
 )pb";
 
-struct Rank {
-  FakeHost host;
-  FakeSink sink;
-  AttemptResult result;
-};
-
 v1::Start MakeStart(const PhotoDataset& photos, const cvtrain::v1::Recipe& recipe) {
   v1::Start start;
   start.set_attempt("experiments/1/trials/2/attempts/1");
@@ -111,14 +103,6 @@ struct TrainOptions {
   std::string checkpoint = {};
 };
 
-void GoOnFrom(const std::string& file, v1::Start& start) {
-  const auto view = formats::CheckpointView::Open(file, "checkpoint");
-  CVT_CHECK_OK(view.status());
-  start.mutable_resume()->set_checkpoint("checkpoints/9f3c5d1e-0b7a-4c66-8f0e-2f6f1c0d9a11");
-  start.mutable_resume()->set_step(view->manifest().step());
-  start.mutable_resume()->set_size_bytes(static_cast<int64_t>(file.size()));
-}
-
 std::vector<std::unique_ptr<Rank>> Train(const cvtrain::v1::Recipe& recipe,
                                          const TrainOptions& options) {
   at::globalContext().setDeterministicAlgorithms(true, false);
@@ -129,7 +113,7 @@ std::vector<std::unique_ptr<Rank>> Train(const cvtrain::v1::Recipe& recipe,
   };
   v1::Start start = MakeStart(photos, recipe);
   start.set_world_size(options.world_size);
-  if (!options.checkpoint.empty()) GoOnFrom(options.checkpoint, start);
+  if (!options.checkpoint.empty()) start = ResumeFrom(start, options.checkpoint);
   InMemoryStore store;
   std::vector<std::unique_ptr<Rank>> ranks;
   std::vector<std::unique_ptr<Thread>> threads;
@@ -160,24 +144,8 @@ std::vector<double> LossesOf(const Rank& rank) {
   return losses;
 }
 
-std::string LastFile(const Rank& rank) {
-  const auto taken = rank.sink.taken();
-  CVT_CHECK(!taken.empty()) << rank.result.message;
-  return taken.back().file;
-}
-
-std::map<std::string, std::string> TensorsOf(const std::string& file) {
-  const auto view = formats::CheckpointView::Open(file, "checkpoint");
-  CVT_CHECK_OK(view.status());
-  std::map<std::string, std::string> tensors;
-  for (int i = 0; i < view->tensor_count(); ++i) {
-    tensors[std::string(view->tensor(i).name)] = std::string(view->tensor(i).data);
-  }
-  return tensors;
-}
-
 TEST(AugmentedTrainingTest, TrainsWithEverythingOnWhateverDecodesThePictures) {
-  const auto recipe = ParseTextProto<cvtrain::v1::Recipe>(kRecipe);
+  const auto recipe = ParseTextProto<cvtrain::v1::Recipe>(kAugmentedRecipe);
   const auto one = Train(recipe, {});
   ASSERT_EQ(one[0]->result.cause, cvtrain::v1::CAUSE_FINISHED) << one[0]->result.message;
   const std::vector<double> losses = LossesOf(*one[0]);
@@ -191,7 +159,7 @@ TEST(AugmentedTrainingTest, TrainsWithEverythingOnWhateverDecodesThePictures) {
 }
 
 TEST(AugmentedTrainingTest, SeesTheSameWithTwoProcesses) {
-  const auto recipe = ParseTextProto<cvtrain::v1::Recipe>(kRecipe);
+  const auto recipe = ParseTextProto<cvtrain::v1::Recipe>(kAugmentedRecipe);
   const auto alone = Train(recipe, {});
   const auto together = Train(recipe, {.world_size = 2});
   ASSERT_EQ(together[0]->result.cause, cvtrain::v1::CAUSE_FINISHED) << together[0]->result.message;
@@ -204,7 +172,7 @@ TEST(AugmentedTrainingTest, SeesTheSameWithTwoProcesses) {
 }
 
 TEST(AugmentedTrainingTest, GoesOnAsIfItHadNotBeenInterrupted) {
-  const auto recipe = ParseTextProto<cvtrain::v1::Recipe>(kRecipe);
+  const auto recipe = ParseTextProto<cvtrain::v1::Recipe>(kAugmentedRecipe);
   const auto whole = Train(recipe, {});
   for (const int64_t stop : {int64_t{1}, whole[0]->result.end_step - 1}) {
     const auto first = Train(recipe, {.stop_after = stop});
@@ -216,7 +184,7 @@ TEST(AugmentedTrainingTest, GoesOnAsIfItHadNotBeenInterrupted) {
 }
 
 TEST(AugmentedTrainingTest, EachAugmentationReachesTheLoss) {
-  const auto recipe = ParseTextProto<cvtrain::v1::Recipe>(kRecipe);
+  const auto recipe = ParseTextProto<cvtrain::v1::Recipe>(kAugmentedRecipe);
   const double with_all = LossesOf(*Train(recipe, {})[0]).front();
   for (const char* name : {"color_jitter", "rand_augment", "random_erasing", "mixup", "cutmix"}) {
     cvtrain::v1::Recipe less = recipe;

@@ -8,17 +8,16 @@
 #include <algorithm>
 #include <cstring>
 #include <functional>
-#include <map>
 #include <memory>
 #include <string>
 #include <vector>
 
 #include "common/status_macros.h"
 #include "common/thread.h"
-#include "formats/checkpoint/checkpoint.h"
 #include "plan/recipe/resolve.h"
 #include "tests/support/status_matchers.h"
 #include "tests/unit/worker/trainer/support/fakes.h"
+#include "tests/unit/worker/trainer/train/attempt_fixtures.h"
 #include "worker/trainer/train/attempt.h"
 
 namespace cvtrain::trainer {
@@ -107,13 +106,6 @@ v1::Start MakeStart(int world_size = 1, int logical_ranks = 1) {
   return start;
 }
 
-// All that one rank has around it, and what its attempt left.
-struct Rank {
-  FakeHost host;
-  FakeSink sink;
-  AttemptResult result;
-};
-
 struct RunOptions {
   int64_t fail_at = -1;
   int64_t stall_at = -1;
@@ -163,35 +155,6 @@ std::vector<std::unique_ptr<Rank>> MakeRanks(int count) {
   std::vector<std::unique_ptr<Rank>> ranks;
   for (int i = 0; i < count; ++i) ranks.push_back(std::make_unique<Rank>());
   return ranks;
-}
-
-// The tensors of a checkpoint by name, as bytes.
-std::map<std::string, std::string> TensorsOf(const std::string& file) {
-  const auto view = formats::CheckpointView::Open(file, "checkpoint");
-  CVT_CHECK_OK(view.status());
-  std::map<std::string, std::string> tensors;
-  for (int i = 0; i < view->tensor_count(); ++i) {
-    const auto tensor = view->tensor(i);
-    tensors[std::string(tensor.name)] = std::string(tensor.data);
-  }
-  return tensors;
-}
-
-storage::v1::CheckpointManifest ManifestIn(const std::string& file) {
-  return formats::CheckpointView::Open(file, "checkpoint")->manifest();
-}
-
-std::string LastFile(const Rank& rank) {
-  const auto taken = rank.sink.taken();
-  CVT_CHECK(!taken.empty()) << rank.result.message;
-  return taken.back().file;
-}
-
-v1::Start ResumeFrom(v1::Start start, const std::string& file) {
-  start.mutable_resume()->set_checkpoint("checkpoints/9f3c5d1e-0b7a-4c66-8f0e-2f6f1c0d9a11");
-  start.mutable_resume()->set_step(ManifestIn(file).step());
-  start.mutable_resume()->set_size_bytes(static_cast<int64_t>(file.size()));
-  return start;
 }
 
 constexpr StopRequest kPause = {.mode = StopRequest::Mode::kCheckpoint,
