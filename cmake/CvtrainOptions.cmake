@@ -52,6 +52,11 @@ if(CMAKE_CXX_COMPILER_ID MATCHES "Clang")
   list(APPEND CVTRAIN_WARNINGS -Wthread-safety -Werror=thread-safety -Wno-sign-conversion)
 endif()
 
+if(CMAKE_CXX_COMPILER_ID MATCHES "Clang")
+  # The tables of CRC-32C, with assertions, take more steps than it grants a constant expression.
+  add_compile_options(-fconstexpr-steps=16777216)
+endif()
+
 find_program(CVTRAIN_CCACHE ccache)
 if(CVTRAIN_CCACHE AND NOT CMAKE_CXX_COMPILER_LAUNCHER)
   # Paths below the checkout's parent are hashed relative to the build folder, so several build
