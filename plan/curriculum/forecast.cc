@@ -8,6 +8,7 @@
 #include "cvtrain/v1/experiment.pb.h"
 #include "cvtrain/v1/recipe.pb.h"
 #include "plan/network/cost.h"
+#include "plan/network/memory.h"
 
 namespace cvtrain::plan {
 namespace {

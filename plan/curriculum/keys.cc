@@ -42,6 +42,11 @@ KeyedStream ErasingNoiseStream(const SampleKey& key) {
 
 KeyedStream MixStream(const RankStepKey& key) { return StepStream("mix/v1", key); }
 
+KeyedStream DropStream(const RankStepKey& key, int32_t layer) {
+  return KeyedStream("drop/v1", {key.seed, Word(key.epoch), Word(key.step_in_epoch),
+                                 Word(key.logical_rank), Word(layer)});
+}
+
 KeyedStream RangeAugmentOrderStream(const RankStepKey& key) {
   return StepStream("range_augment/order/v1", key);
 }

@@ -57,6 +57,10 @@ KeyedStream ErasingNoiseStream(const SampleKey& key);
 // Whether the batch is mixed with itself, how, by which weight, in which order.
 KeyedStream MixStream(const RankStepKey& key);
 
+// What dropout and drop path in layer `layer` of the network leave out, as the seed of a generator:
+// the first NextU64().
+KeyedStream DropStream(const RankStepKey& key, int32_t layer);
+
 // Order of RangeAugment's operations, once a step and logical rank.
 KeyedStream RangeAugmentOrderStream(const RankStepKey& key);
 

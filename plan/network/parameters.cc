@@ -1,11 +1,46 @@
 #include "plan/network/parameters.h"
 
+#include <cmath>
 #include <utility>
+#include <variant>
 
+#include "absl/strings/str_cat.h"
 #include "common/status_macros.h"
 
 namespace cvtrain::plan {
 namespace {
+
+// Of transformers: Dosovitskiy et al. and Liu et al., whose truncation at two is out of reach.
+constexpr double kEmbeddingDeviation = 0.02;
+// timm's class token.
+constexpr double kClassTokenDeviation = 1e-6;
+
+struct Start {
+  TensorInit init = TensorInit::kZeros;
+  double scale = 0;
+};
+
+double OneOverRoot(int64_t fan) { return 1.0 / std::sqrt(static_cast<double>(fan)); }
+
+Start StartOf(const WeightInit& init, int64_t fan_in, int64_t fan_out) {
+  switch (init.kind) {
+    case WeightInit::Kind::kKaimingNormalFanOut:
+      return {TensorInit::kNormal, std::sqrt(2.0 / static_cast<double>(fan_out))};
+    case WeightInit::Kind::kUniformFanIn:
+      return {TensorInit::kUniform, OneOverRoot(fan_in)};
+    case WeightInit::Kind::kUniformFanOut:
+      return {TensorInit::kUniform, OneOverRoot(fan_out)};
+    case WeightInit::Kind::kNormal:
+      return {TensorInit::kNormal, init.deviation};
+  }
+  CVT_CHECK(false) << "unknown WeightInit";
+  return {};
+}
+
+Start StartOf(BiasInit init, int64_t fan_in) {
+  if (init == BiasInit::kZeros) return {};
+  return {TensorInit::kUniform, OneOverRoot(fan_in)};
+}
 
 // Appends the tensors of one layer, in torch's order of registration.
 struct TensorCollector {
@@ -13,42 +48,89 @@ struct TensorCollector {
   int index;
   std::vector<TensorSpec>& tensors;
 
-  void Add(const char* name, TensorKind kind, TensorInit init, std::vector<int64_t> shape,
-           int64_t fan = 0) const {
-    tensors.push_back({layer.name + "." + name, index, kind, init, std::move(shape), fan});
+  void Append(std::string name, TensorKind kind, std::vector<int64_t> shape, Start start) const {
+    tensors.push_back({std::move(name), index, kind, start.init, std::move(shape), start.scale});
+  }
+  void Add(const char* name, TensorKind kind, std::vector<int64_t> shape, Start start = {}) const {
+    Append(absl::StrCat(layer.name, ".", name), kind, std::move(shape), start);
+  }
+
+  void AddProjections(int64_t channels) const {
+    const Start start = {TensorInit::kNormal, kEmbeddingDeviation};
+    Add("qkv.weight", TensorKind::kQueryKeyValueWeight, {3 * channels, channels}, start);
+    Add("qkv.bias", TensorKind::kQueryKeyValueBias, {3 * channels});
+    Add("proj.weight", TensorKind::kProjectionWeight, {channels, channels}, start);
+    Add("proj.bias", TensorKind::kProjectionBias, {channels});
   }
 
   void operator()(const Conv2d& conv) const {
     const int64_t area = conv.kernel * conv.kernel;
-    Add("weight", TensorKind::kWeight, TensorInit::kKaimingNormalFanOut,
+    const int64_t fan_in = conv.in_channels / conv.groups * area;
+    Add("weight", TensorKind::kWeight,
         {conv.out_channels, conv.in_channels / conv.groups, conv.kernel, conv.kernel},
-        conv.out_channels / conv.groups * area);
+        StartOf(conv.init, fan_in, conv.out_channels / conv.groups * area));
     if (conv.bias) {
-      Add("bias", TensorKind::kBias, TensorInit::kUniformFanIn, {conv.out_channels},
-          conv.in_channels / conv.groups * area);
+      Add("bias", TensorKind::kBias, {conv.out_channels}, StartOf(conv.bias_init, fan_in));
     }
   }
 
-  void operator()(const BatchNorm2d& norm) const {
-    Add("weight", TensorKind::kNormWeight, norm.zero_init ? TensorInit::kZeros : TensorInit::kOnes,
-        {norm.channels});
-    Add("bias", TensorKind::kNormBias, TensorInit::kZeros, {norm.channels});
-    Add("running_mean", TensorKind::kRunningMean, TensorInit::kZeros, {norm.channels});
-    Add("running_var", TensorKind::kRunningVar, TensorInit::kOnes, {norm.channels});
-    Add("num_batches_tracked", TensorKind::kBatchCounter, TensorInit::kZeros, {});
+  void operator()(const BatchNorm& norm) const {
+    Add("weight", TensorKind::kNormWeight, {norm.channels},
+        {norm.zero_init ? TensorInit::kZeros : TensorInit::kOnes});
+    Add("bias", TensorKind::kNormBias, {norm.channels});
+    Add("running_mean", TensorKind::kRunningMean, {norm.channels});
+    Add("running_var", TensorKind::kRunningVar, {norm.channels}, {TensorInit::kOnes});
+    Add("num_batches_tracked", TensorKind::kBatchCounter, {});
+  }
+
+  void operator()(const LayerNorm& norm) const {
+    Add("weight", TensorKind::kNormWeight, {norm.channels}, {TensorInit::kOnes});
+    Add("bias", TensorKind::kNormBias, {norm.channels});
   }
 
   void operator()(const Linear& linear) const {
-    Add("weight", TensorKind::kWeight, TensorInit::kUniformFanIn,
-        {linear.out_features, linear.in_features}, linear.in_features);
-    Add("bias", TensorKind::kBias, TensorInit::kUniformFanIn, {linear.out_features},
-        linear.in_features);
+    Add("weight", TensorKind::kWeight, {linear.out_features, linear.in_features},
+        StartOf(linear.init, linear.in_features, linear.out_features));
+    if (linear.bias) {
+      Add("bias", TensorKind::kBias, {linear.out_features},
+          StartOf(linear.bias_init, linear.in_features));
+    }
   }
 
-  void operator()(const Relu&) const {}
+  // Named like the attributes of the model itself, as timm does.
+  void operator()(const EmbedTokens& tokens) const {
+    Append("cls_token", TensorKind::kClassToken, {1, 1, tokens.channels},
+           {TensorInit::kNormal, kClassTokenDeviation});
+    Append("pos_embed", TensorKind::kPositions,
+           {1, 1 + tokens.grid_height * tokens.grid_width, tokens.channels},
+           {TensorInit::kNormal, kEmbeddingDeviation});
+  }
+
+  void operator()(const SelfAttention& attention) const { AddProjections(attention.channels); }
+
+  void operator()(const WindowAttention& attention) const {
+    const int64_t offsets = 2 * attention.window - 1;
+    const int64_t places = attention.window * attention.window;
+    Add("relative_position_bias_table", TensorKind::kOffsetBias,
+        {offsets * offsets, attention.heads}, {TensorInit::kNormal, kEmbeddingDeviation});
+    Add("relative_position_index", TensorKind::kOffsetIndex, {places * places},
+        {TensorInit::kOffsets, static_cast<double>(attention.window)});
+    AddProjections(attention.channels);
+  }
+
+  void operator()(const Activation&) const {}
   void operator()(const MaxPool2d&) const {}
+  void operator()(const AdaptiveAvgPool2d&) const {}
   void operator()(const GlobalAvgPool&) const {}
+  void operator()(const GridAvgPool&) const {}
+  void operator()(const Flatten&) const {}
   void operator()(const plan::Add&) const {}
+  void operator()(const ScaleChannels&) const {}
+  void operator()(const Dropout&) const {}
+  void operator()(const DropPath&) const {}
+  void operator()(const ToGrid&) const {}
+  void operator()(const ClassToken&) const {}
+  void operator()(const MergePatches&) const {}
 };
 
 }  // namespace
@@ -62,19 +144,11 @@ int64_t TensorSpec::ElementCount() const {
 }
 
 bool TensorSpec::IsParameter() const {
-  switch (kind) {
-    case TensorKind::kWeight:
-    case TensorKind::kBias:
-    case TensorKind::kNormWeight:
-    case TensorKind::kNormBias:
-      return true;
-    case TensorKind::kRunningMean:
-    case TensorKind::kRunningVar:
-    case TensorKind::kBatchCounter:
-      return false;
-  }
-  CVT_CHECK(false) << "unknown TensorKind";
-  return false;
+  return kind != TensorKind::kRunningMean && kind != TensorKind::kRunningVar && !IsInteger();
+}
+
+bool TensorSpec::IsInteger() const {
+  return kind == TensorKind::kBatchCounter || kind == TensorKind::kOffsetIndex;
 }
 
 std::vector<TensorSpec> StateTensors(const NetworkDescription& network) {
@@ -102,9 +176,8 @@ int64_t BufferBytes(const NetworkDescription& network) {
   int64_t bytes = 0;
   for (const TensorSpec& tensor : StateTensors(network)) {
     if (tensor.IsParameter()) continue;
-    const int64_t width =
-        tensor.kind == TensorKind::kBatchCounter ? sizeof(int64_t) : sizeof(float);
-    bytes += tensor.ElementCount() * width;
+    bytes += tensor.ElementCount() *
+             static_cast<int64_t>(tensor.IsInteger() ? sizeof(int64_t) : sizeof(float));
   }
   return bytes;
 }

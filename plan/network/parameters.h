@@ -9,25 +9,34 @@
 
 namespace cvtrain::plan {
 
+// What a tensor is to its layer, which has at most one of each.
 enum class TensorKind {
   kWeight,        // of a convolution or a linear layer
   kBias,          // of the same
-  kNormWeight,    // of a batch norm
-  kNormBias,      // of a batch norm
+  kNormWeight,    // of a norm
+  kNormBias,      // of a norm
   kRunningMean,   // buffer: not trained
   kRunningVar,    // buffer: not trained
   kBatchCounter,  // buffer: one int64, `num_batches_tracked`
+  kQueryKeyValueWeight,
+  kQueryKeyValueBias,
+  kProjectionWeight,
+  kProjectionBias,
+  kOffsetBias,   // of attention in windows, by offset and head
+  kOffsetIndex,  // buffer: int64, the row of kOffsetBias for each pair of places
+  kClassToken,
+  kPositions,  // what is added to tokens for where they are
 };
+inline constexpr int kTensorKindCount = 15;
 
 // How a tensor starts; the trainer does the drawing.
 enum class TensorInit {
   kZeros,
   kOnes,
-  // Normal with mean 0 and variance 2 / fan_out, fan_out = out_channels /
-  // groups * kernel^2 (He et al.; torchvision's ResNet).
-  kKaimingNormalFanOut,
-  // Uniform in +-1/sqrt(fan_in): what torch gives a linear layer.
-  kUniformFanIn,
+  kNormal,   // mean 0, deviation `scale`
+  kUniform,  // in +-`scale`
+  // The offsets of the places of a window of side `scale`, as rows of kOffsetBias.
+  kOffsets,
 };
 
 struct TensorSpec {
@@ -38,16 +47,16 @@ struct TensorSpec {
   TensorKind kind = TensorKind::kWeight;
   TensorInit init = TensorInit::kZeros;
   std::vector<int64_t> shape;
-  // For the two random inits, else 0.
-  int64_t fan = 0;
+  double scale = 0;
 
   int64_t ElementCount() const;
   // Trained by the optimizer; the others are buffers.
   bool IsParameter() const;
+  // Integers of 64 bits; the others are float32.
+  bool IsInteger() const;
 };
 
-// All tensors of the network's state, parameters and buffers, in torchvision's
-// order of state_dict().
+// All tensors of the network's state, parameters and buffers, layer by layer.
 std::vector<TensorSpec> StateTensors(const NetworkDescription& network);
 
 // Numbers that are trained.

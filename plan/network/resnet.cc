@@ -1,67 +1,66 @@
+#include <algorithm>
 #include <array>
-#include <utility>
+#include <iterator>
 
 #include "absl/strings/str_cat.h"
-#include "common/errors.h"
-#include "cvtrain/v1/recipe.pb.h"
-#include "plan/network/families.h"
-#include "plan/network/graph_builder.h"
+#include "plan/network/family.h"
+#include "plan/network/residual.h"
 
 namespace cvtrain::plan {
 namespace {
 
-struct Variant {
+struct ResNetVariant {
   int32_t depth;
   BlockKind kind;
   std::array<int64_t, 4> blocks;
 };
 
-constexpr Variant kVariants[] = {
-    {18, BlockKind::kBasic, {2, 2, 2, 2}},
-    {34, BlockKind::kBasic, {3, 4, 6, 3}},
-    {50, BlockKind::kBottleneck, {3, 4, 6, 3}},
+constexpr ResNetVariant kResNetVariants[] = {
+    {18, BlockKind::kBasic, {2, 2, 2, 2}},        {34, BlockKind::kBasic, {3, 4, 6, 3}},
+    {50, BlockKind::kBottleneck, {3, 4, 6, 3}},   {101, BlockKind::kBottleneck, {3, 4, 23, 3}},
+    {152, BlockKind::kBottleneck, {3, 8, 36, 3}},
 };
 
 constexpr int64_t kStemChannels = 64;
 
-const Variant* FindVariant(int32_t depth) {
-  for (const Variant& variant : kVariants) {
-    if (variant.depth == depth) return &variant;
-  }
-  return nullptr;
+void CheckResNet(const v1::Model& model, const std::string& path, Rules& rules) {
+  rules.OneOf(path + ".depth", model.resnet().depth(), {18, 34, 50, 101, 152});
 }
 
-}  // namespace
-
-absl::StatusOr<NetworkDescription> DescribeResNet(const v1::ResNet& model, int64_t num_classes) {
-  const Variant* variant = FindVariant(model.depth());
-  if (variant == nullptr) {
-    return InvalidArgument(
-        Reason::kRecipeInvalid,
-        absl::StrCat("recipe.model.resnet.depth: must be 18, 34 or 50, got ", model.depth()));
-  }
-  GraphBuilder graph("resnet", num_classes);
+void DescribeResNet(const v1::Model& model, GraphBuilder& graph) {
+  const ResNetVariant& variant =
+      *std::find_if(std::begin(kResNetVariants), std::end(kResNetVariants),
+                    [&](const auto& one) { return one.depth == model.resnet().depth(); });
   graph.Append(
       "conv1",
       Conv2d{
           .in_channels = 3, .out_channels = kStemChannels, .kernel = 7, .stride = 2, .padding = 3});
-  graph.Append("bn1", BatchNorm2d{kStemChannels});
-  graph.Append("relu", Relu{});
+  graph.Append("bn1", BatchNorm{kStemChannels});
+  graph.Append("relu", Activation{});
   graph.Append("maxpool", MaxPool2d{.kernel = 3, .stride = 2, .padding = 1});
 
   int64_t channels = kStemChannels;
-  for (size_t i = 0; i < variant->blocks.size(); ++i) {
+  for (size_t i = 0; i < variant.blocks.size(); ++i) {
     channels = AppendResidualStage({.name = absl::StrCat("layer", i + 1),
-                                    .kind = variant->kind,
+                                    .kind = variant.kind,
                                     .in_channels = channels,
                                     .width = kStemChannels << i,
-                                    .blocks = variant->blocks[i],
+                                    .blocks = variant.blocks[i],
                                     .stride = i == 0 ? 1 : 2,
-                                    .zero_init_residual = model.zero_init_residual()},
+                                    .zero_init_residual = model.resnet().zero_init_residual()},
                                    graph);
   }
-  AppendClassifier(channels, num_classes, graph);
-  return std::move(graph).Build();
+  AppendClassifier(channels, graph);
 }
+
+}  // namespace
+
+const Family kResNet = {
+    .member = v1::Model::kResnet,
+    .write_defaults =
+        [](v1::Model& model) { CVT_DEFAULT(*model.mutable_resnet(), zero_init_residual, false); },
+    .check = CheckResNet,
+    .describe = DescribeResNet,
+};
 
 }  // namespace cvtrain::plan

@@ -1,7 +1,7 @@
 #include "cvtrain/v1/recipe.pb.h"
 #include "plan/curriculum/psnr_target.h"
-#include "plan/recipe/default_macro.h"
 #include "plan/recipe/defaults.h"
+#include "plan/rules/default_macro.h"
 
 namespace cvtrain::plan {
 namespace {

@@ -4,27 +4,11 @@
 #include <cmath>
 
 #include "cvtrain/v1/recipe.pb.h"
-#include "plan/recipe/default_macro.h"
+#include "plan/network/model_rules.h"
+#include "plan/rules/default_macro.h"
 
 namespace cvtrain::plan {
 namespace {
-
-void WriteModel(v1::Model& model) {
-  if (model.has_resnet()) {
-    CVT_DEFAULT(*model.mutable_resnet(), zero_init_residual, false);
-    return;
-  }
-  v1::SmallResNet& small = *model.mutable_small_resnet();
-  if (small.widths_size() == 0) {
-    for (int width : {16, 32, 64, 128}) small.add_widths(width);
-  }
-  const int blocks = small.blocks_size() == 0 ? 2 : small.blocks(0);
-  while (small.blocks_size() < small.widths_size()) small.add_blocks(blocks);
-  if (small.stem() == v1::SmallResNet::STEM_UNSPECIFIED) {
-    small.set_stem(v1::SmallResNet::STEM_POOLED);
-  }
-  CVT_DEFAULT(small, zero_init_residual, true);
-}
 
 void WriteSampler(v1::Sampler& sampler) {
   if (!sampler.has_multi_scale()) return;
@@ -114,7 +98,7 @@ void WriteClassification(v1::Recipe& recipe) {
   v1::DatasetSource& dataset = *recipe.mutable_dataset();
   if (dataset.train_split().empty()) dataset.set_train_split("train");
   if (dataset.validation_split().empty()) dataset.set_validation_split("test");
-  WriteModel(*recipe.mutable_model());
+  WriteModelDefaults(*recipe.mutable_model());
   WriteSampler(*recipe.mutable_sampler());
   v1::Sgd& sgd = *recipe.mutable_optimizer()->mutable_sgd();
   WriteSgd(sgd);

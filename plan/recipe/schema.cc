@@ -12,6 +12,7 @@
 #include "absl/strings/str_join.h"
 #include "common/status_macros.h"
 #include "common/text.h"
+#include "plan/rules/number_text.h"
 
 namespace cvtrain::plan {
 namespace {
@@ -30,8 +31,6 @@ using Scalar = std::variant<bool, int32_t, int64_t, uint32_t, uint64_t, float, d
 constexpr size_t kFieldsListedMax = 12;
 
 // Sizes of numbers that people write without an exponent.
-constexpr double kPlainMin = 1e-4;
-constexpr double kPlainMax = 1e15;
 
 // The part that all values of an enum begin with: that of its zero value before
 // `UNSPECIFIED`.
@@ -218,19 +217,6 @@ std::string UnknownFieldRule(const Descriptor& descriptor, absl::string_view nam
     return absl::StrCat(what, DidYouMean(nearest));
   }
   return absl::StrCat(what, " (known: ", absl::StrJoin(names, ", "), ")");
-}
-
-std::string FormatNumber(double value) {
-  const std::string shortest = FormatDouble(value);
-  const double size = std::abs(value);
-  if (shortest.find('e') == std::string::npos || size < kPlainMin || size >= kPlainMax) {
-    return shortest;
-  }
-  char buffer[64];
-  const auto [end, error] =
-      std::to_chars(buffer, buffer + sizeof(buffer), value, std::chars_format::fixed);
-  CVT_CHECK(error == std::errc()) << shortest;
-  return std::string(buffer, end);
 }
 
 const FieldDescriptor* OtherMemberSet(const Message& message, const FieldDescriptor& field) {

@@ -47,10 +47,6 @@ struct ScalarProblem {
   bool is_unknown_name = false;
 };
 
-// The shortest decimal text of a number that reads back as it, without an
-// exponent where people would not write one: 100000, not 1e+05.
-std::string FormatNumber(double value);
-
 // Sets `field`, which is not a message, or appends to it if it is repeated.
 // Returns what is wrong with `value`, in which case nothing is changed.
 std::optional<ScalarProblem> SetScalar(const google::protobuf::FieldDescriptor& field,

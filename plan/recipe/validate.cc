@@ -7,7 +7,7 @@
 #include "common/limits.h"
 #include "common/text.h"
 #include "cvtrain/v1/recipe.pb.h"
-#include "plan/recipe/rules.h"
+#include "plan/recipe/checks.h"
 
 namespace cvtrain::plan {
 namespace {

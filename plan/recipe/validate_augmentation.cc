@@ -8,7 +8,7 @@
 #include "absl/strings/str_join.h"
 #include "cvtrain/v1/recipe.pb.h"
 #include "plan/curriculum/psnr_target.h"
-#include "plan/recipe/rules.h"
+#include "plan/recipe/checks.h"
 
 namespace cvtrain::plan {
 namespace {

@@ -3,7 +3,7 @@
 
 #include "absl/strings/str_cat.h"
 #include "cvtrain/v1/recipe.pb.h"
-#include "plan/recipe/rules.h"
+#include "plan/recipe/checks.h"
 
 namespace cvtrain::plan {
 namespace {

@@ -4,7 +4,8 @@
 #include "absl/strings/str_cat.h"
 #include "common/limits.h"
 #include "cvtrain/v1/recipe.pb.h"
-#include "plan/recipe/rules.h"
+#include "plan/network/model_rules.h"
+#include "plan/recipe/checks.h"
 
 namespace cvtrain::plan {
 namespace {
@@ -30,40 +31,8 @@ void CheckDataset(const v1::DatasetSource& dataset, Rules& rules) {
   rules.OptionalLabel("recipe.dataset.validation_split", dataset.validation_split());
 }
 
-void CheckSmallResNet(const v1::SmallResNet& model, Rules& rules) {
-  const std::string path = "recipe.model.small_resnet";
-  if (model.widths_size() > 8) {
-    rules.Add(path + ".widths", "must have 1 to 8 entries", absl::StrCat(model.widths_size()));
-  }
-  for (int i = 0; i < model.widths_size(); ++i) {
-    rules.InRange(absl::StrCat(path, ".widths.", i), model.widths(i), Closed(8, 2048));
-  }
-  const int stages = model.widths_size() == 0 ? 4 : model.widths_size();
-  if (model.blocks_size() > 1 && model.blocks_size() != stages) {
-    rules.Add(path + ".blocks", absl::StrCat("must have one entry, or ", stages, " as widths"),
-              absl::StrCat(model.blocks_size()));
-  }
-  for (int i = 0; i < model.blocks_size(); ++i) {
-    rules.InRange(absl::StrCat(path, ".blocks.", i), model.blocks(i), Closed(1, 64));
-  }
-}
-
 void CheckModel(const v1::Model& model, Rules& rules) {
-  switch (model.family_case()) {
-    case v1::Model::kResnet: {
-      const int depth = model.resnet().depth();
-      if (depth != 18 && depth != 34 && depth != 50) {
-        rules.Add("recipe.model.resnet.depth", "must be 18, 34 or 50", absl::StrCat(depth));
-      }
-      break;
-    }
-    case v1::Model::kSmallResnet:
-      CheckSmallResNet(model.small_resnet(), rules);
-      break;
-    case v1::Model::FAMILY_NOT_SET:
-      rules.Add("recipe.model", "is required: one of resnet, small_resnet");
-      break;
-  }
+  CheckModelFamily(model, rules);
   if (model.has_num_classes()) {
     rules.InRange("recipe.model.num_classes", model.num_classes(),
                   Closed(1, limits::kClassesPerDatasetMax));

@@ -5,7 +5,7 @@
 #include "common/limits.h"
 #include "cvtrain/v1/recipe.pb.h"
 #include "plan/curriculum/stages.h"
-#include "plan/recipe/rules.h"
+#include "plan/recipe/checks.h"
 
 namespace cvtrain::plan {
 namespace {

@@ -9,12 +9,13 @@
 #include "common/limits.h"
 #include "common/text.h"
 #include "cvtrain/v1/recipe.pb.h"
+#include "plan/recipe/checks.h"
 #include "plan/recipe/evaluation_metrics.h"
 #include "plan/recipe/field_path.h"
-#include "plan/recipe/rules.h"
 #include "plan/recipe/schema.h"
 #include "plan/recipe/search_points.h"
 #include "plan/recipe/validate.h"
+#include "plan/rules/number_text.h"
 
 namespace cvtrain::plan {
 namespace {

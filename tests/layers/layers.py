@@ -14,7 +14,7 @@ import re
 SHARED = [
     ["proto"],
     ["common"],
-    ["plan/network", "plan/curriculum", "plan/augment", "plan/recipe"],
+    ["plan/rules", "plan/network", "plan/curriculum", "plan/augment", "plan/recipe"],
     ["formats/image", "formats/picture", "formats/audio", "formats/shard", "formats/ladder",
      "formats/checkpoint", "formats/safetensors"],
 ]

@@ -1,5 +1,6 @@
 #include "worker/trainer/model/network.h"
 
+#include <ATen/CPUGeneratorImpl.h>
 #include <torch/types.h>
 #include <torch/utils.h>
 
@@ -8,13 +9,12 @@
 #include <variant>
 
 #include "common/random.h"
-#include "plan/curriculum/keys.h"
+#include "common/status_macros.h"
+#include "plan/network/memory.h"
+#include "worker/trainer/model/attention.h"
 
 namespace cvtrain::trainer {
 namespace {
-
-constexpr double kBatchNormMomentum = 0.1;
-constexpr double kBatchNormEpsilon = 1e-5;
 
 template <typename... Fs>
 struct Overload : Fs... {
@@ -24,8 +24,7 @@ template <typename... Fs>
 Overload(Fs...) -> Overload<Fs...>;
 
 at::Tensor NewTensor(const plan::TensorSpec& spec, bool channels_last) {
-  const auto dtype =
-      spec.kind == plan::TensorKind::kBatchCounter ? at::ScalarType::Long : at::ScalarType::Float;
+  const auto dtype = spec.IsInteger() ? at::ScalarType::Long : at::ScalarType::Float;
   const auto format = channels_last && spec.shape.size() == 4 ? at::MemoryFormat::ChannelsLast
                                                               : at::MemoryFormat::Contiguous;
   return at::zeros(spec.shape, at::TensorOptions(dtype)).contiguous(format);
@@ -36,16 +35,45 @@ void Draw(const plan::TensorSpec& spec, KeyedStream stream, at::Tensor& tensor) 
   at::Tensor values = at::empty(spec.shape, at::TensorOptions(at::ScalarType::Float));
   float* out = values.data_ptr<float>();
   const int64_t count = values.numel();
-  if (spec.init == plan::TensorInit::kKaimingNormalFanOut) {
-    const double deviation = std::sqrt(2.0 / static_cast<double>(spec.fan));
-    for (int64_t i = 0; i < count; ++i) out[i] = static_cast<float>(stream.Normal() * deviation);
+  if (spec.init == plan::TensorInit::kNormal) {
+    for (int64_t i = 0; i < count; ++i) out[i] = static_cast<float>(stream.Normal() * spec.scale);
   } else {
-    const double bound = 1.0 / std::sqrt(static_cast<double>(spec.fan));
     for (int64_t i = 0; i < count; ++i) {
-      out[i] = static_cast<float>(stream.Uniform(-bound, bound));
+      out[i] = static_cast<float>(stream.Uniform(-spec.scale, spec.scale));
     }
   }
   tensor.copy_(values);
+}
+
+at::Tensor Activate(const at::Tensor& x, plan::Activation::Kind kind, bool overwrite) {
+  using Kind = plan::Activation::Kind;
+  at::Tensor in_place = x;  // the same memory
+  switch (kind) {
+    case Kind::kRelu:
+      return overwrite ? at::relu_(in_place) : at::relu(x);
+    case Kind::kRelu6:
+      return overwrite ? at::hardtanh_(in_place, 0, 6) : at::hardtanh(x, 0, 6);
+    case Kind::kHardSwish:
+      return at::hardswish(x);
+    case Kind::kHardSigmoid:
+      return at::hardsigmoid(x);
+    case Kind::kSigmoid:
+      return at::sigmoid(x);
+    case Kind::kSilu:
+      return at::silu(x);
+    case Kind::kGelu:
+      return at::gelu(x);
+  }
+  CVT_CHECK(false) << "unknown Activation";
+  return x;
+}
+
+// Ones and zeros, divided by the probability of one: `shape` of them.
+at::Tensor DrawMask(double probability, KeyedStream stream, at::IntArrayRef shape,
+                    const at::TensorOptions& options) {
+  at::Generator generator = at::detail::createCPUGenerator(stream.NextU64());
+  const double kept = 1 - probability;
+  return at::empty(shape, options).bernoulli_(kept, generator).div_(kept);
 }
 
 }  // namespace
@@ -57,50 +85,20 @@ Network::Network(plan::NetworkDescription description, const Options& options)
   for (const plan::TensorSpec& spec : specs_) {
     at::Tensor tensor = NewTensor(spec, options_.channels_last);
     if (spec.IsParameter()) tensor.set_requires_grad(true);
-    LayerTensors& layer = layers_[static_cast<size_t>(spec.layer)];
-    switch (spec.kind) {
-      case plan::TensorKind::kWeight:
-      case plan::TensorKind::kNormWeight:
-        layer.weight = tensor;
-        break;
-      case plan::TensorKind::kBias:
-      case plan::TensorKind::kNormBias:
-        layer.bias = tensor;
-        break;
-      case plan::TensorKind::kRunningMean:
-        layer.running_mean = tensor;
-        break;
-      case plan::TensorKind::kRunningVar:
-        layer.running_var = tensor;
-        break;
-      case plan::TensorKind::kBatchCounter:
-        layer.batch_counter = tensor;
-        break;
+    if (spec.init == plan::TensorInit::kOffsets) {
+      tensor.copy_(OffsetsOfPairs(static_cast<int64_t>(spec.scale)));
     }
+    layers_[static_cast<size_t>(spec.layer)][spec.kind] = tensor;
     states_.push_back({spec.name, std::move(tensor), spec.IsParameter()});
   }
 
-  std::vector<int> readers(description_.layers.size(), 0);
   last_use_.assign(description_.layers.size(), description_.layers.size());
   for (size_t i = 0; i < description_.layers.size(); ++i) {
     for (int input : description_.layers[i].inputs) {
-      if (input == plan::kNetworkInput) continue;
-      last_use_[static_cast<size_t>(input)] = i;
-      ++readers[static_cast<size_t>(input)];
+      if (input != plan::kNetworkInput) last_use_[static_cast<size_t>(input)] = i;
     }
   }
-  // Neither norms nor sums keep their output for the backward pass, so a ReLU that is their only
-  // reader may work in place, which saves the memory of one activation.
-  for (const plan::Layer& layer : description_.layers) {
-    bool may = false;
-    if (std::holds_alternative<plan::Relu>(layer.op) && layer.inputs[0] != plan::kNetworkInput) {
-      const auto input = static_cast<size_t>(layer.inputs[0]);
-      const plan::LayerOp& op = description_.layers[input].op;
-      may = readers[input] == 1 && (std::holds_alternative<plan::BatchNorm2d>(op) ||
-                                    std::holds_alternative<plan::Add>(op));
-    }
-    may_overwrite_input_.push_back(may);
-  }
+  overwrites_input_ = plan::OverwritesInput(description_);
 }
 
 void Network::Initialize(uint64_t seed) {
@@ -114,8 +112,10 @@ void Network::Initialize(uint64_t seed) {
       case plan::TensorInit::kOnes:
         tensor.fill_(1);
         break;
-      case plan::TensorInit::kKaimingNormalFanOut:
-      case plan::TensorInit::kUniformFanIn:
+      case plan::TensorInit::kOffsets:
+        break;  // as they were made
+      case plan::TensorInit::kNormal:
+      case plan::TensorInit::kUniform:
         Draw(specs_[i], plan::InitStream(seed, static_cast<int32_t>(i)), tensor);
         break;
     }
@@ -130,13 +130,14 @@ std::vector<at::Tensor> Network::Parameters() const {
   return parameters;
 }
 
-at::Tensor Network::Forward(const at::Tensor& images, Mode mode) {
+at::Tensor Network::Forward(const at::Tensor& images, Mode mode, const plan::RankStepKey& key) {
   at::AutoGradMode grad_mode(mode != Mode::kEvaluate && at::GradMode::is_enabled());
   const at::Tensor input = images.contiguous(options_.channels_last ? at::MemoryFormat::ChannelsLast
                                                                     : at::MemoryFormat::Contiguous);
+  const Pass pass = {.images = input, .mode = mode, .key = key};
   std::vector<at::Tensor> values(description_.layers.size());
   for (size_t i = 0; i < description_.layers.size(); ++i) {
-    values[i] = Compute(i, values, input, mode);
+    values[i] = Compute(i, values, pass);
     for (int read : description_.layers[i].inputs) {
       if (read != plan::kNetworkInput && last_use_[static_cast<size_t>(read)] == i) {
         values[static_cast<size_t>(read)].reset();
@@ -146,44 +147,85 @@ at::Tensor Network::Forward(const at::Tensor& images, Mode mode) {
   return values.back();
 }
 
-at::Tensor Network::Compute(size_t layer, const std::vector<at::Tensor>& values,
-                            const at::Tensor& images, Mode mode) {
+at::Tensor Network::Compute(size_t layer, const std::vector<at::Tensor>& values, const Pass& pass) {
+  using Kind = plan::TensorKind;
   const plan::Layer& what = description_.layers[layer];
   LayerTensors& own = layers_[layer];
   const auto input = [&](size_t i) -> const at::Tensor& {
-    return what.inputs[i] == plan::kNetworkInput ? images
+    return what.inputs[i] == plan::kNetworkInput ? pass.images
                                                  : values[static_cast<size_t>(what.inputs[i])];
+  };
+  const at::Tensor& x = input(0);
+  const bool training = pass.mode != Mode::kEvaluate;
+  // `x` with all but `shape` of its numbers left out together.
+  const auto drop = [&](double probability, at::IntArrayRef shape) {
+    if (!training) return x;
+    return x * DrawMask(probability, plan::DropStream(pass.key, static_cast<int32_t>(layer)), shape,
+                        x.options());
+  };
+  const auto projections = [&] {
+    return Projections{.qkv_weight = own[Kind::kQueryKeyValueWeight],
+                       .qkv_bias = own[Kind::kQueryKeyValueBias],
+                       .proj_weight = own[Kind::kProjectionWeight],
+                       .proj_bias = own[Kind::kProjectionBias]};
   };
   return std::visit(
       Overload{
           [&](const plan::Conv2d& op) {
-            return at::conv2d(input(0), own.weight, own.bias, {op.stride, op.stride},
+            return at::conv2d(x, own[Kind::kWeight], own[Kind::kBias], {op.stride, op.stride},
                               {op.padding, op.padding}, {1, 1}, op.groups);
           },
-          [&](const plan::BatchNorm2d&) {
-            const bool update = mode == Mode::kTrain;
-            const bool running = mode != Mode::kTrainFrozenBuffers;
-            if (update) own.batch_counter.add_(1);
-            return at::batch_norm(input(0), own.weight, own.bias,
-                                  running ? own.running_mean : at::Tensor(),
-                                  running ? own.running_var : at::Tensor(), mode != Mode::kEvaluate,
-                                  kBatchNormMomentum, kBatchNormEpsilon,
-                                  /*cudnn_enabled=*/true);
+          [&](const plan::BatchNorm& op) {
+            const bool running = pass.mode != Mode::kTrainFrozenBuffers;
+            if (pass.mode == Mode::kTrain) own[Kind::kBatchCounter].add_(1);
+            return at::batch_norm(x, own[Kind::kNormWeight], own[Kind::kNormBias],
+                                  running ? own[Kind::kRunningMean] : at::Tensor(),
+                                  running ? own[Kind::kRunningVar] : at::Tensor(), training,
+                                  op.momentum, op.epsilon, /*cudnn_enabled=*/true);
           },
-          [&](const plan::Relu&) {
-            if (!may_overwrite_input_[layer]) return at::relu(input(0));
-            at::Tensor x = input(0);
-            return at::relu_(x);
+          [&](const plan::LayerNorm& op) {
+            return at::layer_norm(x, {op.channels}, own[Kind::kNormWeight], own[Kind::kNormBias],
+                                  op.epsilon);
+          },
+          [&](const plan::Activation& op) {
+            return Activate(x, op.kind, overwrites_input_[layer]);
           },
           [&](const plan::MaxPool2d& op) {
-            return at::max_pool2d(input(0), {op.kernel, op.kernel}, {op.stride, op.stride},
+            return at::max_pool2d(x, {op.kernel, op.kernel}, {op.stride, op.stride},
                                   {op.padding, op.padding});
           },
-          [&](const plan::GlobalAvgPool&) {
-            return at::flatten(at::adaptive_avg_pool2d(input(0), {1, 1}), 1);
+          [&](const plan::AdaptiveAvgPool2d& op) {
+            return at::adaptive_avg_pool2d(x, {op.height, op.width});
           },
-          [&](const plan::Linear&) { return at::linear(input(0), own.weight, own.bias); },
-          [&](const plan::Add&) { return at::add(input(0), input(1)); },
+          [&](const plan::GlobalAvgPool&) {
+            return at::flatten(at::adaptive_avg_pool2d(x, {1, 1}), 1);
+          },
+          [&](const plan::GridAvgPool&) {
+            return at::mean(x, {1, 2});
+          },
+          [&](const plan::Flatten&) { return at::flatten(x, 1); },
+          [&](const plan::Linear&) { return at::linear(x, own[Kind::kWeight], own[Kind::kBias]); },
+          [&](const plan::Add&) { return at::add(x, input(1)); },
+          [&](const plan::ScaleChannels&) { return at::mul(x, input(1)); },
+          [&](const plan::Dropout& op) { return drop(op.probability, x.sizes()); },
+          [&](const plan::DropPath& op) {
+            std::vector<int64_t> shape(static_cast<size_t>(x.dim()), 1);
+            shape[0] = x.size(0);
+            return drop(op.probability, shape);
+          },
+          [&](const plan::ToGrid&) {
+            return x.permute({0, 2, 3, 1}).contiguous();
+          },
+          [&](const plan::EmbedTokens& op) {
+            return EmbedTokens(x, op, own[Kind::kClassToken], own[Kind::kPositions]);
+          },
+          [&](const plan::ClassToken&) { return x.select(1, 0); },
+          [&](const plan::SelfAttention& op) { return SelfAttention(x, op, projections()); },
+          [&](const plan::WindowAttention& op) {
+            return WindowAttention(x, op, own[Kind::kOffsetBias], own[Kind::kOffsetIndex],
+                                   projections());
+          },
+          [&](const plan::MergePatches&) { return MergePatches(x); },
       },
       what.op);
 }

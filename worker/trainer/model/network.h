@@ -3,10 +3,12 @@
 
 #include <ATen/core/Tensor.h>
 
+#include <array>
 #include <cstdint>
 #include <string>
 #include <vector>
 
+#include "plan/curriculum/keys.h"
 #include "plan/network/description.h"
 #include "plan/network/parameters.h"
 
@@ -25,13 +27,13 @@ class Network {
     bool channels_last = false;
   };
 
-  // What a forward pass does with batch norm.
+  // What a forward pass does with batch norm and dropout.
   enum class Mode {
-    // Statistics of the batch; running ones are updated.
+    // Statistics of the batch; running ones are updated. Dropout.
     kTrain,
-    // Statistics of the batch; running ones are left alone: logical ranks other than the first.
+    // The same, but running ones are left alone: logical ranks other than the first.
     kTrainFrozenBuffers,
-    // Running statistics; no graph is recorded.
+    // Running statistics, no dropout; no graph is recorded.
     kEvaluate,
   };
 
@@ -41,18 +43,19 @@ class Network {
     bool is_parameter = false;
   };
 
-  // Zeros everywhere: call Initialize(), or copy into states(). `description` must be one that
-  // plan::InferShapes() accepts.
+  // Zeros everywhere but in indices: call Initialize(), or copy into states(). `description` must
+  // be one that plan::InferShapes() accepts.
   Network(plan::NetworkDescription description, const Options& options);
 
   // Draws each parameter from the stream that plan::InitStream() keys for it, so that it depends on
   // nothing but `seed` and its place in states(); buffers start as torch's.
   void Initialize(uint64_t seed);
 
-  // Logits, B x classes. `images`: B x 3 x H x W, floating point.
-  at::Tensor Forward(const at::Tensor& images, Mode mode);
+  // Logits, B x classes. `images`: B x 3 x H x W, floating point. `key` is what dropout is drawn
+  // from, whatever came before.
+  at::Tensor Forward(const at::Tensor& images, Mode mode, const plan::RankStepKey& key = {});
 
-  // Parameters and buffers in torchvision's order of state_dict(). The tensors are those that
+  // Parameters and buffers in the order of plan::StateTensors(). The tensors are those that
   // Forward() uses.
   const std::vector<State>& states() const { return states_; }
   std::vector<at::Tensor> Parameters() const;
@@ -61,22 +64,29 @@ class Network {
   bool channels_last() const { return options_.channels_last; }
 
  private:
-  // The tensors of one layer; what its kind does not have is undefined.
-  struct LayerTensors {
-    at::Tensor weight, bias, running_mean, running_var, batch_counter;
+  // The tensors of one layer by plan::TensorKind; what it does not have is undefined.
+  class LayerTensors {
+   public:
+    at::Tensor& operator[](plan::TensorKind kind) { return tensors_[static_cast<size_t>(kind)]; }
+
+   private:
+    std::array<at::Tensor, plan::kTensorKindCount> tensors_;
+  };
+  struct Pass {
+    const at::Tensor& images;
+    Mode mode;
+    const plan::RankStepKey& key;
   };
 
-  at::Tensor Compute(size_t layer, const std::vector<at::Tensor>& values, const at::Tensor& images,
-                     Mode mode);
+  at::Tensor Compute(size_t layer, const std::vector<at::Tensor>& values, const Pass& pass);
 
   const plan::NetworkDescription description_;
   const Options options_;
   std::vector<plan::TensorSpec> specs_;  // of states_
   std::vector<State> states_;
-  std::vector<LayerTensors> layers_;  // by layer; share memory with states_
-  std::vector<size_t> last_use_;      // by layer: the last layer that reads it
-  std::vector<bool>
-      may_overwrite_input_;  // by layer: it is a ReLU, and nobody else needs its input
+  std::vector<LayerTensors> layers_;    // by layer; share memory with states_
+  std::vector<size_t> last_use_;        // by layer: the last layer that reads it
+  std::vector<bool> overwrites_input_;  // by layer
 };
 
 }  // namespace cvtrain::trainer

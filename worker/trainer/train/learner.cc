@@ -134,9 +134,10 @@ at::Tensor Learner::Prepare(const at::Tensor& images) const {
   return mean_.defined() ? (images - mean_) / std_ : images;
 }
 
-at::Tensor Learner::Forward(const at::Tensor& images, Network::Mode mode) {
+at::Tensor Learner::Forward(const at::Tensor& images, Network::Mode mode,
+                            const plan::RankStepKey& key) {
   const AutocastScope autocast(options_.bf16);
-  return network_.Forward(images, mode).to(at::kFloat);
+  return network_.Forward(images, mode, key).to(at::kFloat);
 }
 
 Learner::MicroBatchLoss Learner::Accumulate(const Batch& batch, const plan::RankStepKey& key,
@@ -154,9 +155,9 @@ Learner::MicroBatchLoss Learner::Accumulate(const Batch& batch, const plan::Rank
   const at::Tensor labels =
       at::from_blob(const_cast<int64_t*>(batch.labels.data()), {batch.count}, at::kLong);
   const BatchAugmenter::Output augmented = batch_augmenter_->Apply(Prepare(images), labels, key);
-  const at::Tensor logits =
-      Forward(augmented.images,
-              key.logical_rank == 0 ? Network::Mode::kTrain : Network::Mode::kTrainFrozenBuffers);
+  const at::Tensor logits = Forward(
+      augmented.images,
+      key.logical_rank == 0 ? Network::Mode::kTrain : Network::Mode::kTrainFrozenBuffers, key);
   // Smoothing is linear in the targets: shares of classes are smoothed as whole labels are.
   const at::Tensor task_loss =
       at::cross_entropy_loss(logits, augmented.targets, {}, at::Reduction::Mean,

@@ -63,8 +63,9 @@ class Learner {
   at::Tensor Prepare(const at::Tensor& images) const;
   // Pictures of a batch in 0..1, in the network's memory format.
   at::Tensor ToUnit(const Batch& batch) const;
-  // Logits, under the recipe's precision.
-  at::Tensor Forward(const at::Tensor& images, Network::Mode mode);
+  // Logits, under the recipe's precision. `key`: what dropout is drawn from.
+  at::Tensor Forward(const at::Tensor& images, Network::Mode mode,
+                     const plan::RankStepKey& key = {});
 
   // All that a checkpoint holds.
   std::vector<SnapshotTensor> States() const;

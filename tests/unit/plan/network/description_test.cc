@@ -42,8 +42,8 @@ TEST(DescribeNetworkTest, NamesLayersAsTorchvisionDoes) {
 }
 
 TEST(DescribeNetworkTest, GivesEachLayerItsOwnName) {
-  for (const v1::Model& model : {ResNetModel(18), ResNetModel(34), ResNetModel(50), DemoModel()}) {
-    const NetworkDescription network = Describe(model);
+  for (const std::string& model : AllModels()) {
+    const NetworkDescription network = Describe(ModelOf(model));
     std::set<std::string> names;
     for (const Layer& layer : network.layers) {
       EXPECT_TRUE(names.insert(layer.name).second) << layer.name;
@@ -77,8 +77,8 @@ TEST(DescribeNetworkTest, UsesTheDefaultsOfASmallResNetThatSaysNothing) {
   const NetworkDescription network = Describe(empty);
   const NetworkDescription demo = Describe(DemoModel());
   ASSERT_EQ(network.layers.size(), demo.layers.size());
-  EXPECT_TRUE(std::get<BatchNorm2d>(FindLayer(network, "layer1.0.bn2").op).zero_init);
-  EXPECT_FALSE(std::get<BatchNorm2d>(FindLayer(network, "layer1.0.bn1").op).zero_init);
+  EXPECT_TRUE(std::get<BatchNorm>(FindLayer(network, "layer1.0.bn2").op).zero_init);
+  EXPECT_FALSE(std::get<BatchNorm>(FindLayer(network, "layer1.0.bn1").op).zero_init);
 }
 
 TEST(DescribeNetworkTest, LeavesOutPoolingInACifarStem) {
@@ -92,7 +92,8 @@ TEST(DescribeNetworkTest, LeavesOutPoolingInACifarStem) {
 TEST(DescribeNetworkTest, RefusesWhatNoFamilyKnows) {
   const auto refused = StatusIs(absl::StatusCode::kInvalidArgument, Reason("RECIPE_INVALID"));
   EXPECT_THAT(DescribeNetwork(ResNetModel(19)), refused);
-  EXPECT_THAT(DescribeNetwork(ResNetModel(19)), Message(HasSubstr("18, 34 or 50, got 19")));
+  EXPECT_THAT(DescribeNetwork(ResNetModel(19)),
+              Message(HasSubstr("18, 34, 50, 101 or 152, got 19")));
 
   v1::Model no_family;
   no_family.set_num_classes(10);
@@ -110,6 +111,41 @@ TEST(DescribeNetworkTest, RefusesWhatNoFamilyKnows) {
   uneven.mutable_small_resnet()->add_blocks(2);
   uneven.mutable_small_resnet()->add_blocks(2);
   EXPECT_THAT(DescribeNetwork(uneven), refused);
+}
+
+TEST(DescribeNetworkTest, RefusesOptionsOutOfRangeByTheirPath) {
+  const std::pair<std::string, std::string> cases[] = {
+      {"preresnet { depth: 21 }", "recipe.model.preresnet.depth: must be 9 n + 2"},
+      {"mobilenet_v1 { width: 0 }", "recipe.model.mobilenet_v1.width: must be in [0.1, 4], got 0"},
+      {"mobilenet_v2 { dropout: 1 }",
+       "recipe.model.mobilenet_v2.dropout: must be in [0, 1), got 1"},
+      {"mobilenet_v3 { width: 5 }", "recipe.model.mobilenet_v3.width"},
+      {"efficientnet { scale: 5 }", "recipe.model.efficientnet.scale: must be in [0, 4], got 5"},
+      {"efficientnet { drop_path: -0.1 }", "recipe.model.efficientnet.drop_path"},
+      {"vgg { depth: 12 }", "recipe.model.vgg.depth: must be 11, 13, 16 or 19, got 12"},
+      {"convmixer { kernel: 4 }", "recipe.model.convmixer.kernel: must be odd"},
+      {"convmixer { patch: 0 }", "recipe.model.convmixer.patch"},
+      {"vit {}", "recipe.model.vit.size: is required: tiny, small or base"},
+      {"vit { size: SIZE_TINY image: 225 }", "recipe.model.vit.image: must be a multiple"},
+      {"vit { size: SIZE_TINY patch: 0 }", "recipe.model.vit.patch"},
+      {"swin {}", "recipe.model.swin.size: is required"},
+      {"swin { size: SIZE_TINY window: 1 }", "recipe.model.swin.window"},
+  };
+  for (const auto& [model, problem] : cases) {
+    EXPECT_THAT(DescribeNetwork(ModelOf(model)), Message(HasSubstr(problem))) << model;
+  }
+}
+
+TEST(DescribeNetworkTest, DropsMoreOfLaterBlocks) {
+  const NetworkDescription network = Describe(ModelOf("swin { size: SIZE_TINY drop_path: 0.22 }"));
+  std::vector<double> probabilities;
+  for (const Layer& layer : network.layers) {
+    if (const auto* drop = std::get_if<DropPath>(&layer.op))
+      probabilities.push_back(drop->probability);
+  }
+  ASSERT_EQ(probabilities.size(), 22u);  // two for each block but the first
+  EXPECT_DOUBLE_EQ(probabilities.front(), 0.02);
+  EXPECT_DOUBLE_EQ(probabilities.back(), 0.22);
 }
 
 }  // namespace

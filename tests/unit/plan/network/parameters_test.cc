@@ -3,7 +3,10 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include <cmath>
 #include <map>
+#include <string>
+#include <utility>
 
 #include "tests/unit/plan/network/models.h"
 
@@ -18,10 +21,42 @@ std::map<std::string, TensorSpec> ByName(const NetworkDescription& network) {
   return tensors;
 }
 
-TEST(ParameterCountTest, IsThatOfTorchvision) {
-  EXPECT_EQ(ParameterCount(Describe(ResNetModel(18))), 11'689'512);
-  EXPECT_EQ(ParameterCount(Describe(ResNetModel(34))), 21'797'672);
-  EXPECT_EQ(ParameterCount(Describe(ResNetModel(50))), 25'557'032);
+// Those of torchvision and timm; for preresnet those of Nunez et al. 2023, for alexnet those of
+// Bagherinezhad et al. 2018.
+TEST(ParameterCountTest, IsThePublishedOne) {
+  const std::pair<std::string, int64_t> cases[] = {
+      {"resnet { depth: 18 }", 11'689'512},
+      {"resnet { depth: 34 }", 21'797'672},
+      {"resnet { depth: 50 }", 25'557'032},
+      {"resnet { depth: 101 }", 44'549'160},
+      {"resnet { depth: 152 }", 60'192'808},
+      {"mobilenet_v1 {}", 4'231'976},
+      {"mobilenet_v2 {}", 3'504'872},
+      {"mobilenet_v3 {}", 5'483'032},
+      {"mobilenet_v3 { size: SIZE_SMALL }", 2'542'856},
+      {"efficientnet {}", 5'288'548},
+      {"efficientnet { scale: 1 }", 7'794'184},
+      {"efficientnet { scale: 2 }", 9'109'994},
+      {"efficientnet { scale: 3 }", 12'233'232},
+      {"efficientnet { scale: 4 }", 19'341'616},
+      {"vgg { depth: 11 }", 132'868'840},
+      {"vgg { depth: 13 }", 133'053'736},
+      {"vgg { depth: 16 }", 138'365'992},
+      {"vgg { depth: 19 }", 143'678'248},
+      {"alexnet {}", 62'396'480},
+      {"convmixer {}", 21'110'248},
+      {"vit { size: SIZE_TINY }", 5'717'416},
+      {"vit { size: SIZE_SMALL }", 22'050'664},
+      {"vit { size: SIZE_BASE }", 86'567'656},
+      {"swin { size: SIZE_TINY }", 28'288'354},
+      {"swin { size: SIZE_SMALL }", 49'606'258},
+  };
+  for (const auto& [model, count] : cases) {
+    EXPECT_EQ(ParameterCount(Describe(ModelOf(model))), count) << model;
+  }
+  EXPECT_EQ(ParameterCount(Describe(ModelOf("preresnet {}", 10))), 219'472);
+  // SPIN's: 768 channels, patches of 14.
+  EXPECT_EQ(ParameterCount(Describe(ModelOf("convmixer { patch: 14 kernel: 3 }"))), 20'465'896);
 }
 
 TEST(ParameterCountTest, OfTheDemoIsSevenTenthsOfAMillion) {
@@ -52,10 +87,10 @@ TEST(StateTensorsTest, HaveTorchvisionsShapes) {
 
 TEST(StateTensorsTest, StartAsTorchvisionsDo) {
   auto tensors = ByName(Describe(ResNetModel(18)));
-  EXPECT_EQ(tensors["conv1.weight"].init, TensorInit::kKaimingNormalFanOut);
-  EXPECT_EQ(tensors["conv1.weight"].fan, 64 * 7 * 7);
-  EXPECT_EQ(tensors["fc.weight"].init, TensorInit::kUniformFanIn);
-  EXPECT_EQ(tensors["fc.bias"].fan, 512);
+  EXPECT_EQ(tensors["conv1.weight"].init, TensorInit::kNormal);
+  EXPECT_DOUBLE_EQ(tensors["conv1.weight"].scale, std::sqrt(2.0 / (64 * 7 * 7)));
+  EXPECT_EQ(tensors["fc.weight"].init, TensorInit::kUniform);
+  EXPECT_DOUBLE_EQ(tensors["fc.bias"].scale, 1 / std::sqrt(512.0));
   EXPECT_EQ(tensors["bn1.weight"].init, TensorInit::kOnes);
   EXPECT_EQ(tensors["bn1.running_mean"].init, TensorInit::kZeros);
   EXPECT_EQ(tensors["bn1.running_var"].init, TensorInit::kOnes);

@@ -160,13 +160,14 @@ recipe:
   learning_rate: {constant: {value: .nan}}
 )")
                                   .status();
-  EXPECT_THAT(std::string(status.message()),
-              AllOf(HasSubstr("line 8: recipe.model.resnet.depth: must be 18, 34 or 50, got 19"),
-                    HasSubstr("line 9: recipe.epochs: must be an integer, got 'many'"),
-                    HasSubstr("line 11: recipe.sampler.single_scale.width: must be in [8, 4096], "
-                              "got 4"),
-                    HasSubstr("line 12: recipe.optimizer.lr: unknown name"),
-                    HasSubstr("line 13: recipe.learning_rate.constant.value: must be finite")));
+  EXPECT_THAT(
+      std::string(status.message()),
+      AllOf(HasSubstr("line 8: recipe.model.resnet.depth: must be 18, 34, 50, 101 or 152, got 19"),
+            HasSubstr("line 9: recipe.epochs: must be an integer, got 'many'"),
+            HasSubstr("line 11: recipe.sampler.single_scale.width: must be in [8, 4096], "
+                      "got 4"),
+            HasSubstr("line 12: recipe.optimizer.lr: unknown name"),
+            HasSubstr("line 13: recipe.learning_rate.constant.value: must be finite")));
   EXPECT_THAT(FieldViolationsOf(status), SizeIs(5));
   EXPECT_THAT(status, Reason("RECIPE_INVALID"));
 }

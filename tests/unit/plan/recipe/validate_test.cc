@@ -103,7 +103,9 @@ TEST(ValidateTest, TellsAllThatIsMissing) {
   spec.mutable_recipe()->set_task(v1::Recipe::TASK_CLASSIFICATION);
   EXPECT_THAT(Lines(spec),
               ElementsAre("recipe.dataset.name: is required",
-                          "recipe.model: is required: one of resnet, small_resnet",
+                          "recipe.model: is required: one of alexnet, convmixer, efficientnet, "
+                          "mobilenet_v1, mobilenet_v2, mobilenet_v3, preresnet, resnet, "
+                          "small_resnet, swin, vgg, vit",
                           "recipe.epochs: is required: a number in [1, 100000]",
                           "recipe.sampler: is required: one of single_scale, multi_scale",
                           "recipe.learning_rate: is required: one of cosine, constant"));
@@ -116,7 +118,8 @@ TEST(ValidateTest, ChecksDataAndModel) {
        {"recipe.dataset.version=-1", "recipe.dataset.version"},
        {"recipe.dataset.digest=abc", "recipe.dataset.digest"},
        {"recipe.dataset.train_split=a/b", "recipe.dataset.train_split: must be a name"},
-       {"recipe.model={resnet: {depth: 101}}", "recipe.model.resnet.depth: must be 18, 34 or 50"},
+       {"recipe.model={resnet: {depth: 19}}",
+        "recipe.model.resnet.depth: must be 18, 34, 50, 101 or 152"},
        {"recipe.model={}", "recipe.model: is required"},
        {"recipe.model={small_resnet: {widths: [4]}}", "recipe.model.small_resnet.widths.0"},
        {"recipe.model={small_resnet: {widths: [8,8,8,8,8,8,8,8,8]}}",

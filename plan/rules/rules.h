@@ -1,26 +1,15 @@
-#ifndef CVTRAIN_PLAN_RECIPE_RULES_H_
-#define CVTRAIN_PLAN_RECIPE_RULES_H_
+#ifndef CVTRAIN_PLAN_RULES_RULES_H_
+#define CVTRAIN_PLAN_RULES_RULES_H_
 
+#include <cstdint>
 #include <string>
 #include <vector>
 
 #include "absl/strings/string_view.h"
+#include "absl/types/span.h"
 #include "common/errors.h"
 
-namespace google::protobuf {
-class Message;
-}  // namespace google::protobuf
-namespace cvtrain::v1 {
-class Augmentation;
-class ExperimentSpec;
-class Recipe;
-class Sampler;
-class SizedBatch;
-}  // namespace cvtrain::v1
-
 namespace cvtrain::plan {
-
-// The parts of Validate(). Internal to the folder.
 
 // An interval of numbers, written as people read it: [0, 1).
 struct Interval {
@@ -49,7 +38,10 @@ class Rules {
   // CheckText()'s business, so that each is reported once.
   void InRange(absl::string_view field, double value, const Interval& interval);
 
-  // The same for a field that must be given: 0 or unset means that it is not.
+  // Adds a violation unless `value` is one of `allowed`, which are two or more.
+  void OneOf(absl::string_view field, int64_t value, absl::Span<const int64_t> allowed);
+
+  // The same as InRange() for a field that must be given: 0 or unset means that it is not.
   void Required(absl::string_view field, bool is_given, double value, const Interval& interval);
 
   // Adds a violation unless `name` is a label (ValidateLabelName()).
@@ -62,27 +54,6 @@ class Rules {
   std::vector<FieldViolation> violations_;
 };
 
-// Every text is UTF-8 without control characters and at most 1 KiB, every number
-// finite, every enum value known. Newlines are allowed in `description`.
-void CheckText(const google::protobuf::Message& message, const std::string& path, Rules& rules);
-
-// validate_recipe.cc: all of the recipe, by those below.
-void CheckRecipe(const v1::Recipe& recipe, Rules& rules);
-
-// validate_augmentation.cc.
-void CheckAugmentation(const v1::Augmentation& augmentation, Rules& rules);
-
-// validate_sampler.cc. `epochs` is 0 if it is not known.
-void CheckSampler(const v1::Sampler& sampler, int epochs, Rules& rules);
-
-// validate_evaluation.cc: evaluation, checkpoints, the synthetic task.
-void CheckEvaluation(const v1::Recipe& recipe, Rules& rules);
-void CheckCheckpoint(const v1::Recipe& recipe, Rules& rules);
-void CheckSynthetic(const v1::Recipe& recipe, Rules& rules);
-
-// validate_search.cc. The recipe of `spec` has been checked.
-void CheckSearch(const v1::ExperimentSpec& spec, Rules& rules);
-
 }  // namespace cvtrain::plan
 
-#endif  // CVTRAIN_PLAN_RECIPE_RULES_H_
+#endif  // CVTRAIN_PLAN_RULES_RULES_H_
