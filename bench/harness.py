@@ -70,11 +70,15 @@ class Side:
     `cpu_seconds` (bench/input/main.cc, bench/peers/).
     """
 
-    def __init__(self, *command, env=None):
+    def __init__(self, *command, env=None, wait=True):
         self.command = [str(part) for part in command]
         self.process = subprocess.Popen(
             self.command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, cwd=ROOT, env=env
         )
+        if wait:
+            self.wait_until_ready()
+
+    def wait_until_ready(self):
         self._read("ready")
 
     def __enter__(self):
@@ -98,10 +102,24 @@ class Side:
         pages = pathlib.Path(f"/proc/{self.process.pid}/statm").read_text().split()[1]
         return int(pages) * os.sysconf("SC_PAGE_SIZE")
 
-    def run(self, argument):
+    def ask(self, argument):
         self.process.stdin.write(f"run {argument}\n")
         self.process.stdin.flush()
+
+    def answer(self):
         return self._read()
+
+    def run(self, argument):
+        self.ask(argument)
+        return self.answer()
+
+
+def start_together(commands, env):
+    """Sides that are ready only when all of them run."""
+    sides = [Side(*command, env=env, wait=False) for command in commands]
+    for side in sides:
+        side.wait_until_ready()
+    return sides
 
 
 def alternate(ours, theirs, arguments):

@@ -3,27 +3,15 @@
 
 #include <cstddef>
 #include <cstdint>
-#include <functional>
-#include <memory>
 #include <string>
 
 #include "absl/status/statusor.h"
-#include "absl/strings/string_view.h"
+#include "bench/side/side.h"
 
 namespace cvtrain::bench {
 
 // Of a file that lists pictures or crops.
 inline constexpr size_t kListBytesMax = 256 << 20;
-
-// What one pass did; the program prints it as a line of JSON, with the time that it took.
-struct Pass {
-  int64_t images = 0;
-  int64_t bytes = 0;
-};
-
-// One side of a comparison: set up once, then run as often as the harness asks, in turn with its
-// peer. `argument` is what the harness wrote behind the word `run`.
-using Runner = std::function<absl::StatusOr<Pass>(absl::string_view argument)>;
 
 struct DecodeOptions {
   std::string list;   // file: one path of a JPEG file in each line

@@ -1,17 +1,13 @@
-// One side of the benchmarks of the input path. It is set up by its flags, says `ready`, and then
-// reads lines: `run ARGUMENT` makes a pass and answers with a line of JSON, so that the harness can
-// take turns with a peer. Ends with its input.
+// Our side of the benchmarks of the input path, set up by its flags; bench/side/side.h says how it
+// is talked to.
 
-#include <cstdio>
-#include <ctime>
 #include <iostream>
 #include <string>
 
 #include "absl/status/status.h"
 #include "absl/strings/str_cat.h"
-#include "absl/strings/str_format.h"
-#include "absl/strings/strip.h"
 #include "bench/input/bench.h"
+#include "bench/side/side.h"
 #include "common/errors.h"
 #include "common/flags.h"
 #include "common/status_macros.h"
@@ -61,31 +57,6 @@ absl::StatusOr<Runner> NewRunner(const std::string& kind, Options& options) {
   return InvalidArgument(Reason::kUsage, absl::StrCat("no such benchmark: ", kind));
 }
 
-double SecondsOf(clockid_t clock) {
-  timespec time;
-  clock_gettime(clock, &time);
-  return static_cast<double>(time.tv_sec) + 1e-9 * static_cast<double>(time.tv_nsec);
-}
-
-absl::Status Serve(const Runner& runner) {
-  std::cout << "ready" << std::endl;
-  for (std::string line; std::getline(std::cin, line);) {
-    absl::string_view argument = line;
-    if (!absl::ConsumePrefix(&argument, "run ")) {
-      return InvalidArgument(Reason::kUsage, absl::StrCat("no such command: ", line));
-    }
-    const double wall = SecondsOf(CLOCK_MONOTONIC);
-    const double cpu = SecondsOf(CLOCK_PROCESS_CPUTIME_ID);
-    CVT_ASSIGN_OR_RETURN(const Pass pass, runner(argument));
-    std::cout << absl::StrFormat(
-                     R"({"images": %d, "bytes": %d, "seconds": %.9f, "cpu_seconds": %.9f})",
-                     pass.images, pass.bytes, SecondsOf(CLOCK_MONOTONIC) - wall,
-                     SecondsOf(CLOCK_PROCESS_CPUTIME_ID) - cpu)
-              << std::endl;
-  }
-  return absl::OkStatus();
-}
-
 absl::Status Main(int argc, char** argv) {
   Options options;
   FlagSet flags("cvtrain-bench-input decode|create|load [flags]",
@@ -107,8 +78,5 @@ absl::Status Main(int argc, char** argv) {
 }  // namespace cvtrain::bench
 
 int main(int argc, char** argv) {
-  const absl::Status status = cvtrain::bench::Main(argc, argv);
-  if (status.ok()) return 0;
-  std::cerr << "cvtrain-bench-input: " << status.message() << '\n';
-  return 1;
+  return cvtrain::bench::ExitWith("cvtrain-bench-input", cvtrain::bench::Main(argc, argv));
 }

@@ -47,11 +47,14 @@ absl::StatusOr<ExitCode> Export(const Cli& cli, const Arguments& arguments) {
   GlobalOptions options;
   std::string path;
   std::string format = "safetensors";
+  std::string weights = "evaluated";
   FlagSet flags("cvctl ckpt export CKPT --to FILE [flags]",
                 "Writes a checkpoint's weights as a safetensors file, under torchvision's names.");
   flags.String("to", 0, &path, "FILE", "where to write it");
   flags.Choice("format", 0, &format, {"safetensors", "cvtrain"},
                "weights for others, or the whole checkpoint as stored");
+  flags.Choice("weights", 0, &weights, {"evaluated", "averaged", "trained"},
+               "those that its evaluations are of, the averages of ema, or the weights themselves");
   options.Declare(flags, false);
   std::vector<std::string> positional;
   CVT_ASSIGN_OR_RETURN(const bool help, ParseFlags(cli, flags, arguments, positional));
@@ -66,9 +69,12 @@ absl::StatusOr<ExitCode> Export(const Cli& cli, const Arguments& arguments) {
                        formats::CheckpointView::Open(bytes, name));
   // The file appears whole or not at all.
   if (format == "safetensors") {
-    CVT_RETURN_IF_ERROR(WriteFileAtomic(cli.files, path, [&view](WritableFile& file) {
+    formats::Weights which = formats::EvaluatedWeights(view);
+    if (weights == "averaged") which = formats::Weights::kAveraged;
+    if (weights == "trained") which = formats::Weights::kTrained;
+    CVT_RETURN_IF_ERROR(WriteFileAtomic(cli.files, path, [&](WritableFile& file) {
       return formats::WriteSafetensors(
-          view, [&file](absl::string_view piece) { return file.Append(piece); });
+          view, which, [&file](absl::string_view piece) { return file.Append(piece); });
     }));
   } else {
     CVT_RETURN_IF_ERROR(WriteFileAtomic(cli.files, path, bytes));

@@ -122,8 +122,40 @@ std::string LastEvaluationText(const v1::Trial& trial) {
     lines.push_back(absl::StrFormat("%-24s %s", EscapeText(metric), MetricText(value)));
   }
   std::sort(lines.begin(), lines.end());
-  return absl::StrCat("step ", last.step(), ", epoch ", last.epoch(), "\n",
-                      absl::StrJoin(lines, "\n"));
+  return absl::StrCat("step ", last.step(), ", epoch ", last.epoch(),
+                      last.sample_digest().empty() ? "" : ", samples ",
+                      EscapeText(last.sample_digest()), "\n", absl::StrJoin(lines, "\n"));
+}
+
+// A line for each class that has pictures: how many are right, and what the others are taken for
+// most often. Empty without a matrix.
+std::string ConfusionText(const v1::Trial& trial) {
+  if (trial.evaluations().empty()) return "";
+  const v1::ConfusionMatrix& confusion =
+      trial.evaluations(trial.evaluations_size() - 1).confusion();
+  const int64_t classes = confusion.classes();
+  if (confusion.counts_size() != classes * classes) return "";
+  std::vector<std::string> lines;
+  for (int64_t row = 0; row < classes; ++row) {
+    int64_t total = 0, right = 0, taken = -1, taken_for = 0;
+    for (int64_t column = 0; column < classes; ++column) {
+      const int64_t count = confusion.counts(static_cast<int>(row * classes + column));
+      total += count;
+      if (column == row) {
+        right = count;
+      } else if (count > taken) {
+        taken = count;
+        taken_for = column;
+      }
+    }
+    if (total == 0) continue;
+    std::string line =
+        absl::StrFormat("class %-4d %6.2f %% of %d", row,
+                        100.0 * static_cast<double>(right) / static_cast<double>(total), total);
+    if (taken > 0) absl::StrAppend(&line, ", ", taken, " taken for class ", taken_for);
+    lines.push_back(std::move(line));
+  }
+  return absl::StrJoin(lines, "\n");
 }
 
 std::string ObjectivesText(const v1::Trial& trial) {
@@ -265,6 +297,7 @@ std::string DescribeText(const v1::Trial& trial, const std::string& recipe_yaml,
       .Section("Attempts", AttemptTable(trial))
       .Section("Stages", StageTable(trial.stages()))
       .Section("Last evaluation", LastEvaluationText(trial))
+      .Section("Classes in it", ConfusionText(trial))
       .Section("Recipe", recipe_yaml);
   return page.text();
 }

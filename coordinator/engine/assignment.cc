@@ -8,6 +8,21 @@
 #include "coordinator/state/trial_record.h"
 
 namespace cvtrain::coordinator {
+namespace {
+
+absl::Status Describe(const ClusterState& state, const std::string& name,
+                      session::v1::ResumePoint& point) {
+  CVT_ASSIGN_OR_RETURN(const CheckpointName parsed, CheckpointName::Parse(name));
+  CVT_ASSIGN_OR_RETURN(const storage::v1::CheckpointRecord* checkpoint,
+                       state.FindCheckpoint(parsed));
+  point.set_checkpoint(checkpoint->name());
+  point.set_size_bytes(checkpoint->size_bytes());
+  point.set_digest(checkpoint->digest());
+  point.set_step(checkpoint->step());
+  return absl::OkStatus();
+}
+
+}  // namespace
 
 absl::StatusOr<session::v1::Assign> MakeAssign(const ClusterState& state, const AttemptName& name,
                                                const WorkerName& worker) {
@@ -42,15 +57,10 @@ absl::StatusOr<session::v1::Assign> MakeAssign(const ClusterState& state, const 
     assignment.set_slot(attempt->ranks(rank).slot());
   }
   if (!attempt->resumed_from().empty()) {
-    CVT_ASSIGN_OR_RETURN(const CheckpointName resumed_from,
-                         CheckpointName::Parse(attempt->resumed_from()));
-    CVT_ASSIGN_OR_RETURN(const storage::v1::CheckpointRecord* checkpoint,
-                         state.FindCheckpoint(resumed_from));
-    session::v1::ResumePoint& resume = *assign.mutable_resume();
-    resume.set_checkpoint(checkpoint->name());
-    resume.set_size_bytes(checkpoint->size_bytes());
-    resume.set_digest(checkpoint->digest());
-    resume.set_step(checkpoint->step());
+    CVT_RETURN_IF_ERROR(Describe(state, attempt->resumed_from(), *assign.mutable_resume()));
+  } else if (assign.recipe().has_init_from()) {
+    CVT_RETURN_IF_ERROR(
+        Describe(state, assign.recipe().init_from().checkpoint(), *assign.mutable_init()));
   }
   *assign.mutable_objective() = ObjectiveOf(spec);
   *assign.mutable_grant_time() = attempt->grant_time();

@@ -21,6 +21,9 @@ std::vector<WorkerSlots> SchedulableSlots(const ClusterState& state, const LiveS
       WorkerSlots& kind = kinds[slot.kind()];
       kind.worker = name;
       kind.kind = slot.kind();
+      if (kind.total == 0 || slot.memory_bytes() < kind.memory_bytes) {
+        kind.memory_bytes = slot.memory_bytes();
+      }
       ++kind.total;
       if (!worker.busy.contains(slot.index())) kind.free.push_back(slot.index());
     }
@@ -40,6 +43,7 @@ std::vector<QueuedTrials> Queue(const ClusterState& state, absl::Time now) {
     waiting.slots = spec.resources().slots();
     waiting.running = experiment.trials_by_state[v1::Trial::STATE_RUNNING];
     waiting.running_max = RunningTrialsMax(spec);
+    waiting.memory_bytes = experiment.rank_memory_bytes.value_or(0);
     for (const int64_t trial : experiment.queued) {
       const absl::Duration delay = DelayOf(experiment.trials.at(trial).record, now);
       if (delay == absl::ZeroDuration()) waiting.trials.push_back(trial);

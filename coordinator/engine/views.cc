@@ -32,6 +32,8 @@ v1::EvaluationResult ToProto(const storage::v1::Evaluation& evaluation) {
   result.set_stage(evaluation.stage());
   *result.mutable_metrics() = evaluation.metrics();
   *result.mutable_time() = evaluation.time();
+  result.set_sample_digest(evaluation.sample_digest());
+  if (evaluation.has_confusion()) *result.mutable_confusion() = evaluation.confusion();
   return result;
 }
 
@@ -205,7 +207,9 @@ v1::Trial ToProto(const View& view, const ClusterState::Experiment& experiment,
       *proto.add_evaluations() = ToProto(*evaluation);
     }
   } else if (!record.evaluations().empty()) {
-    *proto.add_evaluations() = ToProto(*record.evaluations().rbegin());
+    v1::EvaluationResult& last = *proto.add_evaluations();
+    last = ToProto(*record.evaluations().rbegin());
+    last.clear_confusion();  // too large for lists
   }
   return proto;
 }

@@ -7,16 +7,24 @@
 #include <utility>
 
 #include "absl/strings/str_cat.h"
+#include "common/text.h"
 
 namespace cvtrain::coordinator {
 namespace {
 
 using Workers = std::vector<WorkerSlots*>;
 
-// Workers by kind, the preferred kind first.
-std::map<int, Workers, std::greater<>> ByKind(std::vector<WorkerSlots>& workers) {
+bool Fits(const QueuedTrials& trials, const WorkerSlots& worker) {
+  return worker.memory_bytes == 0 || trials.memory_bytes <= worker.memory_bytes;
+}
+
+// Workers whose slots are large enough for `trials`, by kind, the preferred kind first.
+std::map<int, Workers, std::greater<>> ByKind(const QueuedTrials& trials,
+                                              std::vector<WorkerSlots>& workers) {
   std::map<int, Workers, std::greater<>> kinds;
-  for (WorkerSlots& worker : workers) kinds[worker.kind].push_back(&worker);
+  for (WorkerSlots& worker : workers) {
+    if (Fits(trials, worker)) kinds[worker.kind].push_back(&worker);
+  }
   return kinds;
 }
 
@@ -26,11 +34,12 @@ size_t FreeIn(const Workers& workers) {
   return free;
 }
 
-// The largest number of slots of one kind, free ones or all.
-int32_t LargestKind(absl::Span<const WorkerSlots> workers, bool free) {
+// The largest number of slots of one kind that are large enough, free ones or all.
+int32_t LargestKind(const QueuedTrials& trials, absl::Span<const WorkerSlots> workers, bool free) {
   std::map<int, int32_t> kinds;
   int32_t largest = 0;
   for (const WorkerSlots& worker : workers) {
+    if (!Fits(trials, worker)) continue;
     const int32_t slots = free ? static_cast<int32_t>(worker.free.size()) : worker.total;
     largest = std::max(largest, kinds[worker.kind] += slots);
   }
@@ -74,14 +83,22 @@ std::vector<RankSlot> Gang(const Workers& workers, size_t slots) {
 }
 
 bool IsTooLarge(const QueuedTrials& trials, absl::Span<const WorkerSlots> workers) {
-  return trials.slots > LargestKind(workers, /*free=*/false);
+  return trials.slots > LargestKind(trials, workers, /*free=*/false);
 }
 
-std::string Slots(int32_t count) { return absl::StrCat(count, count == 1 ? " slot" : " slots"); }
+// "2 slots", and of which size where some are too small.
+std::string Slots(const QueuedTrials& trials, absl::Span<const WorkerSlots> workers) {
+  std::string text = absl::StrCat(trials.slots, trials.slots == 1 ? " slot" : " slots");
+  const bool all_fit = std::all_of(workers.begin(), workers.end(),
+                                   [&](const WorkerSlots& worker) { return Fits(trials, worker); });
+  if (!all_fit)
+    absl::StrAppend(&text, " of ", FormatBytes(static_cast<uint64_t>(trials.memory_bytes)));
+  return text;
+}
 
 std::string Shortage(const QueuedTrials& trials, absl::Span<const WorkerSlots> workers) {
-  return absl::StrCat(Slots(trials.slots), ": ", LargestKind(workers, /*free=*/true), " of ",
-                      LargestKind(workers, /*free=*/false), " free");
+  return absl::StrCat(Slots(trials, workers), ": ", LargestKind(trials, workers, /*free=*/true),
+                      " of ", LargestKind(trials, workers, /*free=*/false), " free");
 }
 
 }  // namespace
@@ -89,9 +106,9 @@ std::string Shortage(const QueuedTrials& trials, absl::Span<const WorkerSlots> w
 std::vector<TrialPlacement> PlaceTrials(absl::Span<const QueuedTrials> queue,
                                         std::vector<WorkerSlots> workers) {
   std::vector<TrialPlacement> placements;
-  const auto kinds = ByKind(workers);
   for (const QueuedTrials& waiting : queue) {
     if (IsTooLarge(waiting, workers)) continue;
+    const auto kinds = ByKind(waiting, workers);
     const size_t slots = static_cast<size_t>(waiting.slots);
     int32_t running = waiting.running;
     for (int64_t number : waiting.trials) {
@@ -114,11 +131,13 @@ std::string ExplainWait(absl::Span<const QueuedTrials> queue, absl::Span<const W
   });
   if (own == queue.end()) return "";
   if (workers.empty()) {
-    return absl::StrCat("waiting for ", Slots(own->slots), ": no worker is ready");
+    return absl::StrCat("waiting for ", Slots(*own, workers), ": no worker is ready");
   }
   if (IsTooLarge(*own, workers)) {
-    return absl::StrCat("waiting for ", Slots(own->slots), ": all workers together have ",
-                        LargestKind(workers, /*free=*/false));
+    const int32_t largest = LargestKind(*own, workers, /*free=*/false);
+    return absl::StrCat(
+        "waiting for ", Slots(*own, workers), ": all workers together have ", largest,
+        largest == 0 ? "; smaller batches or more recipe.micro_batches need less" : "");
   }
   if (own->running >= own->running_max) {
     return absl::StrCat("waiting: its experiment runs ", own->running, " of at most ",
@@ -131,7 +150,7 @@ std::string ExplainWait(absl::Span<const QueuedTrials> queue, absl::Span<const W
     }
     const TrialName first(waiting.experiment, waiting.trials.front());
     if (first == trial) break;
-    if (waiting.slots > LargestKind(workers, /*free=*/true)) {
+    if (waiting.slots > LargestKind(waiting, workers, /*free=*/true)) {
       return absl::StrCat("waiting behind ", FormatShort(first), ", which needs ",
                           Shortage(waiting, workers));
     }

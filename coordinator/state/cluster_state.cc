@@ -6,6 +6,7 @@
 #include "common/errors.h"
 #include "common/text.h"
 #include "coordinator/state/event_applier.h"
+#include "coordinator/state/memory_demand.h"
 
 namespace cvtrain::coordinator {
 
@@ -26,6 +27,9 @@ void ClusterState::IndexExperiment(Experiment& experiment) {
     queue_.erase(key);
   } else {
     queue_.insert(key);
+    if (!experiment.rank_memory_bytes.has_value()) {
+      experiment.rank_memory_bytes = PredictRankMemory(*this, experiment.record.spec());
+    }
   }
   if (experiment.record.state() == v1::Experiment::STATE_ACTIVE) {
     active_.insert(key.second);

@@ -19,6 +19,8 @@ namespace {
 constexpr int kFactsPerReportMax = 100;
 constexpr size_t kMessageSizeBytesMax = 2048;
 constexpr int kMetricsPerEvaluationMax = 1024;
+constexpr size_t kDigestSizeBytes = 64;
+constexpr int64_t kConfusionClassesMax = 128;
 
 // An attempt with the part of one worker, as a claim names them.
 struct Claimed {
@@ -74,6 +76,15 @@ absl::Status Convert(const session::v1::Fact& fact, storage::v1::Fact& out) {
       to.set_stage(from.stage());
       *to.mutable_metrics() = from.metrics();
       *to.mutable_time() = from.has_time() ? from.time() : fact.time();
+      to.set_sample_digest(TruncateText(from.sample_digest(), kDigestSizeBytes));
+      if (!from.has_confusion()) return absl::OkStatus();
+      const int64_t classes = from.confusion().classes();
+      if (classes < 1 || classes > kConfusionClassesMax ||
+          from.confusion().counts_size() != classes * classes) {
+        return BadFact(fact.sequence(),
+                       "confusion: must have 1 to 128 classes, and their square of counts");
+      }
+      *to.mutable_confusion() = from.confusion();
       return absl::OkStatus();
     }
     case session::v1::Fact::kStage: {
@@ -257,7 +268,9 @@ Decision DecideCommitCheckpoint(const ClusterState& state,
   const storage::v1::TrialRecord& record = claimed.trial->record;
   for (const KeptCheckpoint& judged : JudgeCheckpoints(
            PolicyOf(record), ObjectiveOf(experiment->record.spec()), record, checkpoints)) {
-    if (judged.kept_as.empty()) event.add_deleted(judged.name.ToString());
+    if (judged.kept_as.empty() && !IsInitial(state, judged.name)) {
+      event.add_deleted(judged.name.ToString());
+    }
   }
   return decided;
 }

@@ -36,6 +36,18 @@ absl::Status CheckMedia(const v1::DatasetVersion& version) {
                          Reason::kRecipeInvalid);
 }
 
+// That the checkpoint whose weights trials begin with is there.
+absl::Status CheckInitial(const ClusterState& state, const v1::InitFrom& init) {
+  const auto name = CheckpointName::Parse(init.checkpoint());
+  if (!name.ok()) return Annotate(name.status(), "recipe.init_from.checkpoint");
+  const auto checkpoint = state.FindCheckpoint(*name);
+  if (!checkpoint.ok()) return Annotate(checkpoint.status(), "recipe.init_from.checkpoint");
+  if (!(*checkpoint)->damaged()) return absl::OkStatus();
+  return FieldViolations(
+      {{"recipe.init_from.checkpoint", "must not be damaged", init.checkpoint()}},
+      Reason::kRecipeInvalid);
+}
+
 }  // namespace
 
 std::string EtagOf(int64_t revision) { return absl::StrCat(revision); }
@@ -63,6 +75,9 @@ absl::StatusOr<v1::ExperimentSpec> ResolveSpec(const ClusterState& state,
         state.FindDatasetVersion(DatasetVersionName(DatasetName(source.name()), source.version())));
     CVT_RETURN_IF_ERROR(CheckMedia(*version));
     facts = FactsOf(*version);
+  }
+  if (spec.recipe().has_init_from()) {
+    CVT_RETURN_IF_ERROR(CheckInitial(state, spec.recipe().init_from()));
   }
   v1::ExperimentSpec resolved = spec;
   CVT_RETURN_IF_ERROR(plan::Resolve(&resolved, facts));

@@ -48,6 +48,14 @@ std::vector<KeptCheckpoint> JudgeCheckpoints(const v1::CheckpointPolicy& policy,
   return judged;
 }
 
+bool IsInitial(const ClusterState& state, const CheckpointName& name) {
+  const std::string text = name.ToString();
+  return std::any_of(state.active().begin(), state.active().end(), [&](int64_t number) {
+    const v1::Recipe& recipe = state.experiments().at(number).record.spec().recipe();
+    return recipe.has_init_from() && recipe.init_from().checkpoint() == text;
+  });
+}
+
 std::vector<CheckpointStep> CheckpointSteps(const ClusterState& state,
                                             const ClusterState::Trial& trial) {
   std::vector<CheckpointStep> steps;

@@ -34,6 +34,9 @@ std::vector<KeptCheckpoint> JudgeCheckpoints(const v1::CheckpointPolicy& policy,
                                              const storage::v1::TrialRecord& trial,
                                              const std::vector<CheckpointStep>& checkpoints);
 
+// Whether an experiment that has not ended begins with its weights (init_from).
+bool IsInitial(const ClusterState& state, const CheckpointName& name);
+
 // Those of a trial in the state, the newest last.
 std::vector<CheckpointStep> CheckpointSteps(const ClusterState& state,
                                             const ClusterState::Trial& trial);

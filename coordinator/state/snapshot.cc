@@ -70,13 +70,13 @@ absl::StatusOr<ClusterState> ClusterState::FromSnapshot(storage::v1::Snapshot sn
   for (auto& record : *snapshot.mutable_checkpoints()) {
     CVT_RETURN_IF_ERROR(state.RestoreCheckpoint(std::move(record)));
   }
-  for (auto& [number, experiment] : state.experiments_) {
-    for (auto& [trial_number, trial] : experiment.trials) state.SortCheckpoints(trial);
-    state.IndexExperiment(experiment);
-  }
   for (auto& version : *snapshot.mutable_dataset_versions()) {
     CVT_ASSIGN_OR_RETURN(const DatasetVersionName name, DatasetVersionName::Parse(version.name()));
     state.datasets_[name.dataset()].versions[name.number()] = std::move(version);
+  }
+  for (auto& [number, experiment] : state.experiments_) {
+    for (auto& [trial_number, trial] : experiment.trials) state.SortCheckpoints(trial);
+    state.IndexExperiment(experiment);
   }
   for (auto& request : *snapshot.mutable_requests()) {
     CVT_RETURN_IF_ERROR(state.requests_.Add(std::move(request)));

@@ -64,16 +64,18 @@ void Begin(TrialRecord& trial, AttemptRecord& attempt, const storage::v1::Fact& 
 }
 
 // Keeps the evaluations in order of step; one that is repeated after a resume replaces the first.
+// Confusion is large: only the last one keeps its own.
 void AddEvaluation(TrialRecord& trial, const Evaluation& evaluation) {
   auto& evaluations = *trial.mutable_evaluations();
   int at = evaluations.size();
   while (at > 0 && evaluations.Get(at - 1).step() >= evaluation.step()) --at;
   if (at < evaluations.size() && evaluations.Get(at).step() == evaluation.step()) {
     *evaluations.Mutable(at) = evaluation;
-    return;
+  } else {
+    *evaluations.Add() = evaluation;
+    for (int i = evaluations.size() - 1; i > at; --i) evaluations.SwapElements(i, i - 1);
   }
-  *evaluations.Add() = evaluation;
-  for (int i = evaluations.size() - 1; i > at; --i) evaluations.SwapElements(i, i - 1);
+  for (int i = 0; i + 1 < evaluations.size(); ++i) evaluations.Mutable(i)->clear_confusion();
 }
 
 void AddStage(TrialRecord& trial, const storage::v1::StageMeasurement& stage) {

@@ -153,7 +153,7 @@ std::string CheckTensor(const storage::v1::Tensor& tensor, int64_t* bytes) {
   *bytes = ElementBytes(tensor.data_type());
   if (*bytes == 0) return absl::StrCat("unknown data type ", static_cast<int>(tensor.data_type()));
   if (tensor.role() < storage::v1::Tensor::ROLE_PARAMETER ||
-      tensor.role() > storage::v1::Tensor::ROLE_AUGMENTATION) {
+      tensor.role() > storage::v1::Tensor::ROLE_AVERAGE) {
     return absl::StrCat("unknown role ", static_cast<int>(tensor.role()));
   }
   if (tensor.shape_size() > limits::kTensorRankMax) {

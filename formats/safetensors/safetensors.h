@@ -19,14 +19,22 @@ inline constexpr int64_t kSafetensorsHeaderBytesMax = int64_t{16} << 20;
 // Receives a file piece by piece, in order. An error ends the writing and is returned.
 using ByteSink = std::function<absl::Status(absl::string_view)>;
 
+// Which weights of a checkpoint are meant: as they are trained, or their moving averages, which
+// evaluations are of where the recipe asks for averages.
+enum class Weights { kTrained, kAveraged };
+
+// kAveraged if `checkpoint` has averages.
+Weights EvaluatedWeights(const CheckpointView& checkpoint);
+
 // Writes the parameters and buffers of `checkpoint`, under their names (torchvision's), as a
 // safetensors file that Python's library reads: sorted by descending alignment and name, data
 // 8-aligned, no hole. Optimizer and augmentation are left out. Its metadata tells where it is from:
 // trial, attempt, step, epoch, seed, plan version, recipe, data set and checkpoint digests.
 //
-// Returns FAILED_PRECONDITION (WRONG_STATE) if the checkpoint has neither parameters nor buffers;
-// the errors of `sink`.
-absl::Status WriteSafetensors(const CheckpointView& checkpoint, const ByteSink& sink);
+// Returns FAILED_PRECONDITION (WRONG_STATE) if the checkpoint has neither parameters nor buffers,
+// or no averages where they are wanted; the errors of `sink`.
+absl::Status WriteSafetensors(const CheckpointView& checkpoint, Weights weights,
+                              const ByteSink& sink);
 
 // A safetensors file in memory or mapped, checked before anything of it can be used.
 //

@@ -51,17 +51,44 @@ std::string Metadata(const CheckpointView& checkpoint) {
   return json + "}";
 }
 
-}  // namespace
+bool HasAverages(const CheckpointView& checkpoint) {
+  for (int i = 0; i < checkpoint.tensor_count(); ++i) {
+    if (checkpoint.tensor(i).role == storage::v1::Tensor::ROLE_AVERAGE) return true;
+  }
+  return false;
+}
 
-absl::Status WriteSafetensors(const CheckpointView& checkpoint, const ByteSink& sink) {
+// Parameters and buffers; with averages, the data of those that have one is theirs.
+std::vector<CheckpointView::Tensor> WeightsOf(const CheckpointView& checkpoint, Weights weights) {
   std::vector<CheckpointView::Tensor> tensors;
   for (int i = 0; i < checkpoint.tensor_count(); ++i) {
-    const CheckpointView::Tensor tensor = checkpoint.tensor(i);
-    if (tensor.role == storage::v1::Tensor::ROLE_PARAMETER ||
-        tensor.role == storage::v1::Tensor::ROLE_BUFFER) {
-      tensors.push_back(tensor);
+    CheckpointView::Tensor tensor = checkpoint.tensor(i);
+    if (tensor.role != storage::v1::Tensor::ROLE_PARAMETER &&
+        tensor.role != storage::v1::Tensor::ROLE_BUFFER) {
+      continue;
     }
+    if (weights == Weights::kAveraged) {
+      const auto average = checkpoint.FindTensor(absl::StrCat("ema/", tensor.name));
+      if (average.ok()) tensor.data = average->data;
+    }
+    tensors.push_back(tensor);
   }
+  return tensors;
+}
+
+}  // namespace
+
+Weights EvaluatedWeights(const CheckpointView& checkpoint) {
+  return HasAverages(checkpoint) ? Weights::kAveraged : Weights::kTrained;
+}
+
+absl::Status WriteSafetensors(const CheckpointView& checkpoint, Weights weights,
+                              const ByteSink& sink) {
+  if (weights == Weights::kAveraged && !HasAverages(checkpoint)) {
+    return FailedPrecondition(Reason::kWrongState,
+                              "checkpoint: has no averages: its recipe has no ema");
+  }
+  std::vector<CheckpointView::Tensor> tensors = WeightsOf(checkpoint, weights);
   if (tensors.empty()) {
     return FailedPrecondition(Reason::kWrongState,
                               "checkpoint: has no parameters or buffers to export");

@@ -1,6 +1,7 @@
 #include "plan/curriculum/forecast.h"
 
 #include <algorithm>
+#include <set>
 #include <utility>
 
 #include "common/errors.h"
@@ -8,7 +9,7 @@
 #include "cvtrain/v1/experiment.pb.h"
 #include "cvtrain/v1/recipe.pb.h"
 #include "plan/network/cost.h"
-#include "plan/network/memory.h"
+#include "plan/network/named_layers.h"
 
 namespace cvtrain::plan {
 namespace {
@@ -24,7 +25,7 @@ std::vector<int64_t> CountStepsByScale(const TrialPlan& plan, const Stage& stage
 
 absl::StatusOr<v1::PlannedStage> ForecastStage(const TrialPlan& plan, const Stage& stage,
                                                const NetworkDescription& network,
-                                               int optimizer_state_per_parameter) {
+                                               const TrainingMemory& training) {
   v1::PlannedStage result;
   result.set_index(stage.index);
   result.set_from_epoch(stage.from_epoch);
@@ -41,11 +42,8 @@ absl::StatusOr<v1::PlannedStage> ForecastStage(const TrialPlan& plan, const Stag
     const int64_t images = steps[i] * batch * plan.logical_ranks();
     const ImageSize image{scale.height, scale.width};
     CVT_ASSIGN_OR_RETURN(const double forward, ForwardFlops(network, image));
-    CVT_ASSIGN_OR_RETURN(
-        const int64_t memory,
-        PeakMemoryBytes(network, {.size = image,
-                                  .batch_size = batch,
-                                  .optimizer_state_per_parameter = optimizer_state_per_parameter}));
+    CVT_ASSIGN_OR_RETURN(const int64_t memory,
+                         PeakMemoryBytes(network, MemoryOptionsOf(training, image, batch)));
     result.set_steps(result.steps() + steps[i]);
     result.set_images(result.images() + images);
     result.set_flops(result.flops() + kTrainingFlopsFactor * forward * static_cast<double>(images));
@@ -88,21 +86,69 @@ absl::StatusOr<std::vector<v1::PlannedStage>> PlannedStages(const v1::Recipe& re
   }
   CVT_ASSIGN_OR_RETURN(const TrialPlan plan, PlanTrial(recipe, facts));
   CVT_ASSIGN_OR_RETURN(const NetworkDescription network, DescribeNetwork(recipe.model()));
+  CVT_ASSIGN_OR_RETURN(const TrainingMemory training, TrainingMemoryOf(recipe, network));
+  return ForecastStages(plan, network, training);
+}
+
+MemoryOptions MemoryOptionsOf(const TrainingMemory& training, ImageSize size, int64_t batch_size) {
+  return {.size = size,
+          .batch_size = MicroBatchSize(batch_size, training.micro_batches),
+          .optimizer_state_per_parameter = training.optimizer_state_per_parameter,
+          .averaged = training.averaged,
+          .frozen = training.frozen,
+          .half_precision = training.half_precision};
+}
+
+absl::StatusOr<TrainingMemory> TrainingMemoryOf(const v1::Recipe& recipe,
+                                                const NetworkDescription& network) {
+  TrainingMemory training = {.averaged = recipe.has_ema(),
+                             .micro_batches = std::max(recipe.micro_batches(), 1)};
+  training.half_precision = recipe.precision() == v1::Recipe::PRECISION_BF16 ||
+                            recipe.precision() == v1::Recipe::PRECISION_FP16;
   const v1::Sgd& sgd = recipe.optimizer().sgd();
-  const bool has_momentum = !sgd.has_momentum() || sgd.momentum() > 0;
-  return ForecastStages(plan, network, has_momentum ? 1 : 0);
+  if (recipe.optimizer().has_adamw()) {
+    training.optimizer_state_per_parameter = 2;
+  } else if (sgd.has_momentum() && sgd.momentum() == 0) {
+    training.optimizer_state_per_parameter = 0;
+  }
+  CVT_ASSIGN_OR_RETURN(training.frozen,
+                       FrozenLayers(network, {recipe.frozen().begin(), recipe.frozen().end()}));
+  return training;
 }
 
 absl::StatusOr<std::vector<v1::PlannedStage>> ForecastStages(const TrialPlan& plan,
                                                              const NetworkDescription& network,
-                                                             int optimizer_state_per_parameter) {
+                                                             const TrainingMemory& training) {
   std::vector<v1::PlannedStage> stages;
   for (const Stage& stage : plan.curriculum().stages()) {
-    CVT_ASSIGN_OR_RETURN(v1::PlannedStage forecast,
-                         ForecastStage(plan, stage, network, optimizer_state_per_parameter));
+    CVT_ASSIGN_OR_RETURN(v1::PlannedStage forecast, ForecastStage(plan, stage, network, training));
     stages.push_back(std::move(forecast));
   }
   return stages;
+}
+
+absl::StatusOr<int64_t> PeakMemoryOf(const v1::Recipe& recipe, const TrialFacts& facts) {
+  if (recipe.task() == v1::Recipe::TASK_SYNTHETIC) return 0;
+  CVT_ASSIGN_OR_RETURN(const Curriculum curriculum, Curriculum::Create(recipe));
+  CVT_ASSIGN_OR_RETURN(const NetworkDescription network, DescribeNetwork(recipe.model()));
+  CVT_ASSIGN_OR_RETURN(const TrainingMemory training, TrainingMemoryOf(recipe, network));
+  // As TrialPlan shares images out.
+  const int64_t images_per_rank =
+      (facts.images + facts.logical_ranks - 1) / std::max(facts.logical_ranks, 1);
+  int64_t peak = 0;
+  std::set<Scale> known;
+  for (const Stage& stage : curriculum.stages()) {
+    for (const Scale& scale : stage.scales) {
+      if (!known.insert(scale).second) continue;
+      CVT_ASSIGN_OR_RETURN(
+          const int64_t bytes,
+          PeakMemoryBytes(network,
+                          MemoryOptionsOf(training, {scale.height, scale.width},
+                                          std::min<int64_t>(scale.batch_size, images_per_rank))));
+      peak = std::max(peak, bytes);
+    }
+  }
+  return peak;
 }
 
 absl::StatusOr<int64_t> StepTotal(const v1::Recipe& recipe, const TrialFacts& facts) {

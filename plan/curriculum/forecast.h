@@ -8,6 +8,7 @@
 #include "absl/status/statusor.h"
 #include "plan/curriculum/trial_plan.h"
 #include "plan/network/description.h"
+#include "plan/network/memory.h"
 
 namespace cvtrain::v1 {
 class PlannedStage;
@@ -34,15 +35,34 @@ absl::StatusOr<TrialPlan> PlanTrial(const v1::Recipe& recipe, const TrialFacts& 
 // predicted peak of memory. A synthetic recipe has one stage, without sizes,
 // FLOPs and memory; its facts are ignored.
 //
-// Errors as PlanTrial, DescribeNetwork and InferShapes.
+// Errors as PlanTrial, DescribeNetwork, FrozenLayers and InferShapes.
 absl::StatusOr<std::vector<v1::PlannedStage>> PlannedStages(const v1::Recipe& recipe,
                                                             const TrialFacts& facts);
 
+// What memory depends on beside sizes and batches; plan/network/memory.h says more.
+struct TrainingMemory {
+  int optimizer_state_per_parameter = 1;
+  bool averaged = false;
+  int32_t micro_batches = 1;
+  std::vector<bool> frozen = {};
+  bool half_precision = false;
+};
+
+// That of `recipe`, whose defaults may be missing. Errors as FrozenLayers.
+absl::StatusOr<TrainingMemory> TrainingMemoryOf(const v1::Recipe& recipe,
+                                                const NetworkDescription& network);
+
+// The memory options of a step of this size and batch of a logical rank.
+MemoryOptions MemoryOptionsOf(const TrainingMemory& training, ImageSize size, int64_t batch_size);
+
 // The same for a plan and a network that the caller has.
-// `optimizer_state_per_parameter` counts numbers: 1 for momentum.
 absl::StatusOr<std::vector<v1::PlannedStage>> ForecastStages(const TrialPlan& plan,
                                                              const NetworkDescription& network,
-                                                             int optimizer_state_per_parameter = 1);
+                                                             const TrainingMemory& training = {});
+
+// The largest predicted peak of memory of one process, over all stages, bytes: what PlannedStages()
+// says, without walking the steps. 0 for a synthetic recipe. Errors as PlannedStages().
+absl::StatusOr<int64_t> PeakMemoryOf(const v1::Recipe& recipe, const TrialFacts& facts);
 
 // Optimizer steps of a whole trial. Errors as PlanTrial.
 absl::StatusOr<int64_t> StepTotal(const v1::Recipe& recipe, const TrialFacts& facts);

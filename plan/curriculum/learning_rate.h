@@ -2,6 +2,7 @@
 #define CVTRAIN_PLAN_CURRICULUM_LEARNING_RATE_H_
 
 #include <cstdint>
+#include <functional>
 
 #include "absl/status/statusor.h"
 #include "plan/curriculum/trial_plan.h"
@@ -12,15 +13,12 @@ class Recipe;
 
 namespace cvtrain::plan {
 
-// The learning rate of every step (multiscale-samplers, B.5). It depends on
-// epoch and step alone: never on the size or the batch of a step.
+// The learning rate of every step (multiscale-samplers, B.5; the messages of v1.LearningRate have
+// the formulas). It depends on epoch and step alone: never on the size or the batch of a step.
 //
-//   step < warm-up steps   warmup_init + step * (max - warmup_init) / warm-up steps
-//   cosine, else           min + (max - min) / 2 * (1 + cos(pi * epoch / epochs)),
-//                          constant within an epoch
-//   constant, else         value
-//
-// The cosine counts epochs from the begin of the trial, warm-up or not.
+// All but one_cycle may warm up: from warmup_init to the highest rate, linearly, by step. Cosine,
+// step and constant count epochs from the begin of the trial, warm-up or not; polynomial begins
+// where the warm-up ends.
 //
 // Immutable.
 class LearningRateSchedule {
@@ -34,17 +32,26 @@ class LearningRateSchedule {
   // `global_step` counts the finished steps of the trial; `epoch` is its epoch.
   double At(int32_t epoch, int64_t global_step) const;
 
-  int64_t warmup_steps() const { return warmup_steps_; }
+  int64_t warmup_steps() const { return warmup_.steps; }
 
  private:
-  LearningRateSchedule() = default;
+  struct WarmUp {
+    int64_t steps = 0;
+    double from = 0;
+    double to = 0;
+  };
+  // The rate of a step that is no warm-up.
+  using Curve = std::function<double(int32_t epoch, int64_t global_step)>;
 
-  double max_ = 0;
-  double min_ = 0;
-  double warmup_init_ = 0;
-  int64_t warmup_steps_ = 0;
-  int32_t epochs_ = 0;
-  bool constant_ = false;
+  LearningRateSchedule(const WarmUp& warmup, Curve curve)
+      : warmup_(warmup), curve_(std::move(curve)) {}
+
+  // Of a message with warmup_steps, warmup_epochs and warmup_init.
+  template <typename Rate>
+  static WarmUp WarmUpOf(const Rate& rate, double to, const TrialPlan& plan);
+
+  WarmUp warmup_;
+  Curve curve_;
 };
 
 }  // namespace cvtrain::plan

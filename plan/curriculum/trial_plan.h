@@ -29,6 +29,12 @@ struct StepPosition {
   friend bool operator==(const StepPosition&, const StepPosition&) = default;
 };
 
+// Images of each part but the last, when a batch is run in `parts` parts, or in as many as it has
+// images. Both at least 1.
+inline int64_t MicroBatchSize(int64_t batch_size, int64_t parts) {
+  return (batch_size + parts - 1) / parts;
+}
+
 // What a trial will do, step by step: a pure function of (recipe, images,
 // logical ranks). Nothing in it depends on the number of processes.
 //

@@ -151,6 +151,11 @@ bool TensorSpec::IsInteger() const {
   return kind == TensorKind::kBatchCounter || kind == TensorKind::kOffsetIndex;
 }
 
+bool TensorSpec::Decays() const {
+  return kind == TensorKind::kWeight || kind == TensorKind::kQueryKeyValueWeight ||
+         kind == TensorKind::kProjectionWeight;
+}
+
 std::vector<TensorSpec> StateTensors(const NetworkDescription& network) {
   std::vector<TensorSpec> tensors;
   for (size_t i = 0; i < network.layers.size(); ++i) {

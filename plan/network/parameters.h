@@ -54,6 +54,9 @@ struct TensorSpec {
   bool IsParameter() const;
   // Integers of 64 bits; the others are float32.
   bool IsInteger() const;
+  // Weights of convolutions, linear layers and projections decay; norms, biases and what is learned
+  // about places do not unless asked.
+  bool Decays() const;
 };
 
 // All tensors of the network's state, parameters and buffers, layer by layer.

@@ -33,6 +33,9 @@ void CheckAugmentation(const v1::Augmentation& augmentation, Rules& rules);
 // validate_sampler.cc. `epochs` is 0 if it is not known.
 void CheckSampler(const v1::Sampler& sampler, int epochs, Rules& rules);
 
+// validate_training.cc: how weights change. `epochs` is 0 if it is not known.
+void CheckTraining(const v1::Recipe& recipe, int epochs, Rules& rules);
+
 // validate_evaluation.cc: evaluation, checkpoints, the synthetic task.
 void CheckEvaluation(const v1::Recipe& recipe, Rules& rules);
 void CheckCheckpoint(const v1::Recipe& recipe, Rules& rules);

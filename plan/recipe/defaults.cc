@@ -39,25 +39,6 @@ void WriteSampler(v1::Sampler& sampler) {
   }
 }
 
-void WriteSgd(v1::Sgd& sgd) {
-  CVT_DEFAULT(sgd, momentum, 0.9);
-  CVT_DEFAULT(sgd, weight_decay, 0);
-  CVT_DEFAULT(sgd, nesterov, false);
-  CVT_DEFAULT(sgd, decay_one_dimensional, false);
-}
-
-void WriteLearningRate(v1::LearningRate& rate) {
-  if (rate.has_constant()) {
-    CVT_DEFAULT(*rate.mutable_constant(), warmup_steps, 0);
-    return;
-  }
-  v1::CosineRate& cosine = *rate.mutable_cosine();
-  CVT_DEFAULT(cosine, min, 0);
-  CVT_DEFAULT(cosine, warmup_steps, 0);
-  CVT_DEFAULT(cosine, warmup_epochs, 0);
-  CVT_DEFAULT(cosine, warmup_init, 0);
-}
-
 void WriteEvaluation(const v1::Sampler& sampler, v1::Evaluation& evaluation) {
   CVT_DEFAULT(evaluation, every_epochs, 1);
   if (evaluation.sizes_size() == 0) {
@@ -74,6 +55,7 @@ void WriteEvaluation(const v1::Sampler& sampler, v1::Evaluation& evaluation) {
     CVT_DEFAULT(condition, noise, 0);
   }
   CVT_DEFAULT(evaluation, batch_size, 64);
+  CVT_DEFAULT(evaluation, confusion_matrix, false);
 }
 
 void WriteCheckpoint(v1::CheckpointPolicy& checkpoint) {
@@ -100,15 +82,10 @@ void WriteClassification(v1::Recipe& recipe) {
   if (dataset.validation_split().empty()) dataset.set_validation_split("test");
   WriteModelDefaults(*recipe.mutable_model());
   WriteSampler(*recipe.mutable_sampler());
-  v1::Sgd& sgd = *recipe.mutable_optimizer()->mutable_sgd();
-  WriteSgd(sgd);
-  WriteAugmentationDefaults(sgd.weight_decay(), *recipe.mutable_augmentation());
+  WriteTrainingDefaults(recipe);
+  WriteAugmentationDefaults(WeightDecayOf(recipe.optimizer()), *recipe.mutable_augmentation());
   CVT_DEFAULT(*recipe.mutable_loss(), label_smoothing, 0);
-  WriteLearningRate(*recipe.mutable_learning_rate());
   WriteEvaluation(recipe.sampler(), *recipe.mutable_evaluation());
-  if (recipe.precision() == v1::Recipe::PRECISION_UNSPECIFIED) {
-    recipe.set_precision(v1::Recipe::PRECISION_FP32);
-  }
 }
 
 void WriteSearch(uint64_t recipe_seed, v1::Search& search) {

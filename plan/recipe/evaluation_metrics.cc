@@ -9,7 +9,7 @@ namespace cvtrain::plan {
 namespace {
 
 constexpr char kClean[] = "clean";
-constexpr const char* kValues[] = {"top1", "top5", "loss"};
+constexpr const char* kValues[] = {"top1", "top5", "loss", "ece"};
 
 }  // namespace
 

@@ -21,7 +21,8 @@ namespace cvtrain::plan {
 //   val/mean/top1         mean over the conditions at the first size, if there
 //                         is more than one
 //
-// each with top1, top5 (percent) and loss. Pure functions; thread-safe.
+// each with top1, top5 (percent), loss and ece: the expected calibration error (Naeini et al. 2015;
+// Guo et al. 2017), in percent, of 15 equal bins of confidence. Pure functions; thread-safe.
 
 // The part before the last slash, for the `size`-th size and `condition`-th
 // condition: `val@64px/noisy`. Lists that are empty have their defaults, one

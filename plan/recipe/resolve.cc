@@ -102,6 +102,9 @@ absl::StatusOr<v1::Recipe> ConcreteRecipe(const v1::ExperimentSpec& spec,
   for (const auto& [path, value] : parameters) {
     CVT_RETURN_IF_ERROR(SetField(&concrete, path, value));
   }
+  if (concrete.recipe().task() != v1::Recipe::TASK_SYNTHETIC) {
+    WriteTrainingDefaults(*concrete.mutable_recipe());
+  }
   if (concrete.recipe().has_augmentation()) {
     CompleteAugmentation(*concrete.mutable_recipe()->mutable_augmentation());
   }

@@ -9,6 +9,7 @@ namespace cvtrain::plan {
 namespace {
 
 constexpr int kEntriesMax = 16;
+constexpr int kConfusionClassesMax = 128;
 constexpr double kSyntheticStepsMax = 100'000'000;
 
 void CheckSizes(const v1::Evaluation& evaluation, Rules& rules) {
@@ -69,6 +70,11 @@ void CheckEvaluation(const v1::Recipe& recipe, Rules& rules) {
   CheckConditions(evaluation, rules);
   if (evaluation.has_batch_size()) {
     rules.InRange("recipe.evaluation.batch_size", evaluation.batch_size(), Closed(1, 65'536));
+  }
+  if (evaluation.confusion_matrix() && recipe.model().num_classes() > kConfusionClassesMax) {
+    rules.Add("recipe.evaluation.confusion_matrix",
+              absl::StrCat("needs at most ", kConfusionClassesMax, " classes: leave it out"),
+              absl::StrCat(recipe.model().num_classes(), " classes"));
   }
 }
 

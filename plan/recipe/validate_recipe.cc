@@ -11,8 +11,6 @@ namespace cvtrain::plan {
 namespace {
 
 constexpr int kEpochsMax = 100'000;
-constexpr double kRateMax = 10;
-constexpr double kWarmupStepsMax = 10'000'000;
 
 bool IsDigest(absl::string_view text) {
   return text.size() == 64 && text.find_first_not_of("0123456789abcdef") == absl::string_view::npos;
@@ -39,53 +37,6 @@ void CheckModel(const v1::Model& model, Rules& rules) {
   }
 }
 
-void CheckOptimizer(const v1::Optimizer& optimizer, Rules& rules) {
-  if (optimizer.kind_case() == v1::Optimizer::KIND_NOT_SET) {
-    rules.Add("recipe.optimizer", "must be one of sgd, or left out");
-    return;
-  }
-  const v1::Sgd& sgd = optimizer.sgd();
-  rules.InRange("recipe.optimizer.sgd.momentum", sgd.momentum(), Below(0, 1));
-  rules.InRange("recipe.optimizer.sgd.weight_decay", sgd.weight_decay(), Closed(0, 1));
-  if (sgd.nesterov() && sgd.has_momentum() && sgd.momentum() == 0) {
-    rules.Add("recipe.optimizer.sgd.nesterov", "needs a momentum over 0");
-  }
-}
-
-void CheckCosine(const v1::CosineRate& cosine, int epochs, Rules& rules) {
-  const std::string path = "recipe.learning_rate.cosine";
-  rules.Required(path + ".max", cosine.max() != 0, cosine.max(), Above(0, kRateMax));
-  if (cosine.max() > 0) {
-    rules.InRange(path + ".min", cosine.min(), Closed(0, cosine.max()));
-    rules.InRange(path + ".warmup_init", cosine.warmup_init(), Closed(0, cosine.max()));
-  }
-  rules.InRange(path + ".warmup_steps", static_cast<double>(cosine.warmup_steps()),
-                Closed(0, kWarmupStepsMax));
-  rules.InRange(path + ".warmup_epochs", cosine.warmup_epochs(),
-                Closed(0, epochs > 0 ? epochs : kEpochsMax));
-  if (cosine.warmup_steps() > 0 && cosine.warmup_epochs() > 0) {
-    rules.Add(path + ".warmup_epochs", "cannot be given together with warmup_steps");
-  }
-}
-
-void CheckLearningRate(const v1::LearningRate& rate, int epochs, Rules& rules) {
-  switch (rate.kind_case()) {
-    case v1::LearningRate::kCosine:
-      CheckCosine(rate.cosine(), epochs, rules);
-      return;
-    case v1::LearningRate::kConstant: {
-      const v1::ConstantRate& constant = rate.constant();
-      const std::string path = "recipe.learning_rate.constant";
-      rules.Required(path + ".value", constant.value() != 0, constant.value(), Above(0, kRateMax));
-      rules.InRange(path + ".warmup_steps", static_cast<double>(constant.warmup_steps()),
-                    Closed(0, kWarmupStepsMax));
-      return;
-    }
-    case v1::LearningRate::KIND_NOT_SET:
-      rules.Add("recipe.learning_rate", "is required: one of cosine, constant");
-  }
-}
-
 void CheckClassification(const v1::Recipe& recipe, Rules& rules) {
   CheckDataset(recipe.dataset(), rules);
   CheckModel(recipe.model(), rules);
@@ -94,8 +45,7 @@ void CheckClassification(const v1::Recipe& recipe, Rules& rules) {
   CheckSampler(recipe.sampler(), epochs, rules);
   CheckAugmentation(recipe.augmentation(), rules);
   rules.InRange("recipe.loss.label_smoothing", recipe.loss().label_smoothing(), Below(0, 1));
-  if (recipe.has_optimizer()) CheckOptimizer(recipe.optimizer(), rules);
-  CheckLearningRate(recipe.learning_rate(), epochs, rules);
+  CheckTraining(recipe, epochs, rules);
   CheckEvaluation(recipe, rules);
   if (recipe.has_synthetic()) {
     rules.Add("recipe.synthetic", "is only for task synthetic");

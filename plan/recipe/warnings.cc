@@ -45,11 +45,20 @@ void WarnOfSets(const v1::Recipe& recipe, Lines& warnings) {
   }
 }
 
+// Of a message with warm-up, `kind` as in the recipe.
+template <typename Rate>
+void WarnOfWarmUp(absl::string_view kind, const Rate& rate, int32_t epochs, Lines& warnings) {
+  if (rate.warmup_epochs() == 0 || rate.warmup_epochs() < epochs) return;
+  warnings.push_back(
+      absl::StrCat("recipe.learning_rate.", kind, ".warmup_epochs: the whole training is warm-up"));
+}
+
 void WarnOfRates(const v1::Recipe& recipe, Lines& warnings) {
-  const v1::CosineRate& cosine = recipe.learning_rate().cosine();
-  if (cosine.warmup_epochs() > 0 && cosine.warmup_epochs() >= recipe.epochs()) {
-    warnings.push_back("recipe.learning_rate.cosine.warmup_epochs: the whole training is warm-up");
-  }
+  const v1::LearningRate& rates = recipe.learning_rate();
+  WarnOfWarmUp("cosine", rates.cosine(), recipe.epochs(), warnings);
+  WarnOfWarmUp("constant", rates.constant(), recipe.epochs(), warnings);
+  WarnOfWarmUp("step", rates.step(), recipe.epochs(), warnings);
+  WarnOfWarmUp("polynomial", rates.polynomial(), recipe.epochs(), warnings);
   const v1::PsnrTarget& target = recipe.augmentation().range_augment().target_psnr();
   const double start = target.has_start() ? target.start() : 40;
   const double end = target.has_end() ? target.end() : 20;
@@ -104,7 +113,8 @@ void WarnOfSearch(const v1::ExperimentSpec& spec, Lines& warnings) {
   const bool follows_network =
       spec.recipe().augmentation().has_range_augment() && !augment.has_weight_decay();
   for (const std::string& path : SearchedPaths(spec.search())) {
-    if (path == "recipe.optimizer.sgd.weight_decay" && follows_network) {
+    if (absl::StartsWith(path, "recipe.optimizer.") && absl::EndsWith(path, ".weight_decay") &&
+        follows_network) {
       warnings.push_back(
           "recipe.augmentation.range_augment.weight_decay: stays at the recipe's weight decay "
           "while the search changes that of the network");
@@ -146,6 +156,11 @@ std::vector<std::string> Warnings(const v1::ExperimentSpec& spec) {
   WarnOfSets(recipe, warnings);
   WarnOfRates(recipe, warnings);
   WarnOfAugmentation(recipe, warnings);
+  if (recipe.micro_batches() > SmallestBatch(recipe)) {
+    warnings.push_back(absl::StrCat("recipe.micro_batches: ", recipe.micro_batches(),
+                                    " parts of a batch of ", SmallestBatch(recipe),
+                                    " are as many as it has images"));
+  }
   WarnOfSearch(spec, warnings);
   return warnings;
 }

@@ -36,7 +36,7 @@ COLUMNS = {
     },
     "trainer": {
         2: ["worker/trainer/data", "worker/trainer/model", "worker/trainer/augment",
-            "worker/trainer/collective", "worker/trainer/snapshot"],
+            "worker/trainer/optimizer", "worker/trainer/collective", "worker/trainer/snapshot"],
         3: ["worker/trainer/train"],
         4: ["worker/trainer/link"],
         5: ["worker/trainer"],

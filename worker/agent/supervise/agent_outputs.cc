@@ -35,14 +35,15 @@ void Agent::Do(StartRanks& output) {
   auto attempt = std::make_unique<Attempt>();
   attempt->assign = std::move(output.assign);
   attempt->ranks_left = attempt->assign.ranks_size();
-  attempt->needs_resume_file = attempt->assign.has_resume();
+  attempt->needs_resume_file = attempt->assign.has_resume() || attempt->assign.has_init();
   reports_->Post([key](ReportSender& reports) { reports.Begin(key); });
   CVT_LOG(kInfo, "attempt assigned")
       .Field("attempt", key)
       .Field("ranks", attempt->ranks_left)
       .Field("world_size", attempt->assign.world_size())
       .Field("resume_step", attempt->assign.resume().step());
-  const session::v1::ResumePoint resume = attempt->assign.resume();
+  const session::v1::ResumePoint resume =
+      attempt->assign.has_resume() ? attempt->assign.resume() : attempt->assign.init();
   const bool needs_resume_file = attempt->needs_resume_file;
   attempts_[key] = std::move(attempt);
   if (!needs_resume_file) {
@@ -61,11 +62,11 @@ void Agent::OnResumeFile(const AttemptKey& key, absl::StatusOr<CachedFile> file)
   if (it == attempts_.end()) return;
   if (!file.ok()) {
     if (absl::IsCancelled(file.status())) return;  // it is over already
-    CVT_LOG(kError, "cannot get the checkpoint to go on from")
+    CVT_LOG(kError, "cannot get the checkpoint to begin with")
         .Field("attempt", key)
         .Field("status", file.status());
     EndUnstarted(key, v1::CAUSE_INTERNAL,
-                 absl::StrCat("cannot get the checkpoint to go on from: ", file.status().message()),
+                 absl::StrCat("cannot get the checkpoint to begin with: ", file.status().message()),
                  IsGone(file.status()) ? it->second->assign.resume().checkpoint() : "");
     return;
   }
@@ -118,6 +119,7 @@ trainer::v1::Start Agent::MakeStart(const Attempt& attempt, int rank) const {
   start.set_threads(options_.trainer.threads_per_slot);
   start.set_memory_bytes(options_.slot_memory_bytes);
   if (attempt.assign.has_resume()) *start.mutable_resume() = attempt.assign.resume();
+  if (attempt.assign.has_init()) *start.mutable_init() = attempt.assign.init();
   start.set_collective_address(options_.collective_address);
   if (attempt.assign.has_grant_time()) *start.mutable_grant_time() = attempt.assign.grant_time();
   start.set_program_version(GetBuildInfo().version);

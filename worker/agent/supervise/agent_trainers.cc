@@ -70,6 +70,8 @@ void Agent::VerifySuspects(RankEnded ended, trainer::v1::Exit::Suspect suspect) 
     if (suspect == trainer::v1::Exit::SUSPECT_CHECKPOINT && attempt.assign.has_resume()) {
       checkpoint = attempt.assign.resume().checkpoint();
       files.push_back(ContentOf(attempt.assign.resume()));
+    } else if (suspect == trainer::v1::Exit::SUSPECT_CHECKPOINT && attempt.assign.has_init()) {
+      files.push_back(ContentOf(attempt.assign.init()));
     } else if (suspect == trainer::v1::Exit::SUSPECT_SHARDS) {
       for (const v1::Shard& shard : attempt.assign.dataset().shards()) {
         if (attempt.shards.contains(shard.index())) files.push_back(ContentOf(shard));

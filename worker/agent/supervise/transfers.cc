@@ -55,6 +55,11 @@ Transfers::Transfers(const TransfersOptions& options, FileSystem& files, Coordin
       upload_seconds_(telemetry.NewHistogram({.name = "cvtrain_worker_checkpoint_upload_seconds",
                                               .help = "From a complete checkpoint to its commit"},
                                              LatencyBuckets())),
+      commit_seconds_(telemetry.NewHistogram(
+          {.name = "cvtrain_worker_checkpoint_commit_seconds",
+           .help =
+               "From a checkpoint that a trainer has handed over to its commit, digests included"},
+          LatencyBuckets())),
       uploaded_bytes_(telemetry.NewCounter({.name = "cvtrain_worker_uploaded_bytes_total",
                                             .help = "Bytes of checkpoints uploaded"})),
       fetched_bytes_(telemetry.NewCounter({.name = "cvtrain_worker_fetched_bytes_total",
@@ -280,6 +285,7 @@ void Transfers::StoreCheckpoint(CheckpointJob job, std::function<void(Checkpoint
 }
 
 CheckpointOutcome Transfers::Store(const CheckpointJob& job) {
+  const absl::Duration begin = clock_.SteadyNow();
   CheckpointOutcome outcome;
   const absl::Span<char> bytes =
       job.memory->mutable_bytes().first(static_cast<size_t>(job.header.size_bytes()));
@@ -296,6 +302,9 @@ CheckpointOutcome Transfers::Store(const CheckpointJob& job) {
       job.gate->Wait(options_.reports_wait_max)) {
     outcome.status = UploadFromMemory(job, header, bytes);
     outcome.uploaded = outcome.status.ok();
+    if (outcome.uploaded) {
+      commit_seconds_.Observe(absl::ToDoubleSeconds(clock_.SteadyNow() - begin));
+    }
   } else {
     outcome.status = Unavailable(Reason::kServerUnreachable, "the coordinator is away");
   }

@@ -184,6 +184,7 @@ class Transfers {
   const Clock& clock_;
   Random& random_;
   Histogram& upload_seconds_;
+  Histogram& commit_seconds_;
   Counter& uploaded_bytes_;
   Counter& fetched_bytes_;
   ShardOrigins origins_;

@@ -84,12 +84,14 @@ Network::Network(plan::NetworkDescription description, const Options& options)
   layers_.resize(description_.layers.size());
   for (const plan::TensorSpec& spec : specs_) {
     at::Tensor tensor = NewTensor(spec, options_.channels_last);
-    if (spec.IsParameter()) tensor.set_requires_grad(true);
+    const bool is_trained = spec.IsParameter() && !IsFrozen(static_cast<size_t>(spec.layer));
+    if (is_trained) tensor.set_requires_grad(true);
     if (spec.init == plan::TensorInit::kOffsets) {
       tensor.copy_(OffsetsOfPairs(static_cast<int64_t>(spec.scale)));
     }
     layers_[static_cast<size_t>(spec.layer)][spec.kind] = tensor;
-    states_.push_back({spec.name, std::move(tensor), spec.IsParameter()});
+    states_.push_back(
+        {spec.name, std::move(tensor), spec.layer, spec.IsParameter(), is_trained, spec.Decays()});
   }
 
   last_use_.assign(description_.layers.size(), description_.layers.size());
@@ -125,16 +127,25 @@ void Network::Initialize(uint64_t seed) {
 std::vector<at::Tensor> Network::Parameters() const {
   std::vector<at::Tensor> parameters;
   for (const State& state : states_) {
-    if (state.is_parameter) parameters.push_back(state.tensor);
+    if (state.is_trained) parameters.push_back(state.tensor);
   }
   return parameters;
 }
 
-at::Tensor Network::Forward(const at::Tensor& images, Mode mode, const plan::RankStepKey& key) {
+void Network::Swap(std::vector<at::Tensor>& tensors) {
+  for (size_t i = 0; i < states_.size(); ++i) {
+    if (!tensors[i].defined()) continue;
+    std::swap(states_[i].tensor, tensors[i]);
+    layers_[static_cast<size_t>(specs_[i].layer)][specs_[i].kind] = states_[i].tensor;
+  }
+}
+
+at::Tensor Network::Forward(const at::Tensor& images, Mode mode, const plan::RankStepKey& key,
+                            const BatchPart& part) {
   at::AutoGradMode grad_mode(mode != Mode::kEvaluate && at::GradMode::is_enabled());
   const at::Tensor input = images.contiguous(options_.channels_last ? at::MemoryFormat::ChannelsLast
                                                                     : at::MemoryFormat::Contiguous);
-  const Pass pass = {.images = input, .mode = mode, .key = key};
+  const Pass pass = {.images = input, .mode = mode, .key = key, .part = part};
   std::vector<at::Tensor> values(description_.layers.size());
   for (size_t i = 0; i < description_.layers.size(); ++i) {
     values[i] = Compute(i, values, pass);
@@ -158,10 +169,13 @@ at::Tensor Network::Compute(size_t layer, const std::vector<at::Tensor>& values,
   const at::Tensor& x = input(0);
   const bool training = pass.mode != Mode::kEvaluate;
   // `x` with all but `shape` of its numbers left out together.
-  const auto drop = [&](double probability, at::IntArrayRef shape) {
+  const auto drop = [&](double probability, std::vector<int64_t> shape) {
     if (!training) return x;
-    return x * DrawMask(probability, plan::DropStream(pass.key, static_cast<int32_t>(layer)), shape,
-                        x.options());
+    const int64_t count = shape[0];
+    if (pass.part.batch_size > 0) shape[0] = pass.part.batch_size;
+    const at::Tensor mask = DrawMask(
+        probability, plan::DropStream(pass.key, static_cast<int32_t>(layer)), shape, x.options());
+    return x * mask.narrow(0, pass.part.first, count);
   };
   const auto projections = [&] {
     return Projections{.qkv_weight = own[Kind::kQueryKeyValueWeight],
@@ -176,11 +190,12 @@ at::Tensor Network::Compute(size_t layer, const std::vector<at::Tensor>& values,
                               {op.padding, op.padding}, {1, 1}, op.groups);
           },
           [&](const plan::BatchNorm& op) {
-            const bool running = pass.mode != Mode::kTrainFrozenBuffers;
-            if (pass.mode == Mode::kTrain) own[Kind::kBatchCounter].add_(1);
+            const bool of_batch = training && !IsFrozen(layer);
+            const bool running = !of_batch || pass.mode == Mode::kTrain;
+            if (of_batch && running) own[Kind::kBatchCounter].add_(1);
             return at::batch_norm(x, own[Kind::kNormWeight], own[Kind::kNormBias],
                                   running ? own[Kind::kRunningMean] : at::Tensor(),
-                                  running ? own[Kind::kRunningVar] : at::Tensor(), training,
+                                  running ? own[Kind::kRunningVar] : at::Tensor(), of_batch,
                                   op.momentum, op.epsilon, /*cudnn_enabled=*/true);
           },
           [&](const plan::LayerNorm& op) {
@@ -207,11 +222,11 @@ at::Tensor Network::Compute(size_t layer, const std::vector<at::Tensor>& values,
           [&](const plan::Linear&) { return at::linear(x, own[Kind::kWeight], own[Kind::kBias]); },
           [&](const plan::Add&) { return at::add(x, input(1)); },
           [&](const plan::ScaleChannels&) { return at::mul(x, input(1)); },
-          [&](const plan::Dropout& op) { return drop(op.probability, x.sizes()); },
+          [&](const plan::Dropout& op) { return drop(op.probability, x.sizes().vec()); },
           [&](const plan::DropPath& op) {
             std::vector<int64_t> shape(static_cast<size_t>(x.dim()), 1);
             shape[0] = x.size(0);
-            return drop(op.probability, shape);
+            return drop(op.probability, std::move(shape));
           },
           [&](const plan::ToGrid&) {
             return x.permute({0, 2, 3, 1}).contiguous();

@@ -14,6 +14,13 @@
 
 namespace cvtrain::trainer {
 
+// Which pictures of a batch are run, where it is run in parts.
+struct BatchPart {
+  int64_t first = 0;
+  // Of the whole batch; 0 means that the part is all of it.
+  int64_t batch_size = 0;
+};
+
 // A network that computes: the layers of a description with tensors for its parameters and
 // buffers, under torchvision's names.
 //
@@ -25,6 +32,9 @@ class Network {
     // Keeps weights and activations with channels innermost. Faster for bottleneck blocks, slower
     // for basic ones on a CPU: measured, not derived. Results differ in rounding only.
     bool channels_last = false;
+    // Layers that are not trained, by index; empty means none. Their parameters require no
+    // gradient, and their batch norm always uses running statistics.
+    std::vector<bool> frozen = {};
   };
 
   // What a forward pass does with batch norm and dropout.
@@ -40,7 +50,12 @@ class Network {
   struct State {
     std::string name;  // "layer1.0.bn1.running_mean"
     at::Tensor tensor;
+    int layer = 0;  // index into description().layers
     bool is_parameter = false;
+    // A parameter of a layer that is not frozen.
+    bool is_trained = false;
+    // Weight decay is meant for it (plan::TensorSpec::Decays()).
+    bool decays = false;
   };
 
   // Zeros everywhere but in indices: call Initialize(), or copy into states(). `description` must
@@ -52,12 +67,19 @@ class Network {
   void Initialize(uint64_t seed);
 
   // Logits, B x classes. `images`: B x 3 x H x W, floating point. `key` is what dropout is drawn
-  // from, whatever came before.
-  at::Tensor Forward(const at::Tensor& images, Mode mode, const plan::RankStepKey& key = {});
+  // from, whatever came before, and each picture of a batch gets the same in whichever part it is.
+  at::Tensor Forward(const at::Tensor& images, Mode mode, const plan::RankStepKey& key = {},
+                     const BatchPart& part = {});
+
+  // Puts `tensors` in the place of the states, one for each, and the states into `tensors`; where
+  // one is undefined, the state stays. For forward passes with other weights: twice changes
+  // nothing.
+  void Swap(std::vector<at::Tensor>& tensors);
 
   // Parameters and buffers in the order of plan::StateTensors(). The tensors are those that
   // Forward() uses.
   const std::vector<State>& states() const { return states_; }
+  // Those that are trained.
   std::vector<at::Tensor> Parameters() const;
 
   const plan::NetworkDescription& description() const { return description_; }
@@ -76,8 +98,10 @@ class Network {
     const at::Tensor& images;
     Mode mode;
     const plan::RankStepKey& key;
+    const BatchPart& part;
   };
 
+  bool IsFrozen(size_t layer) const { return !options_.frozen.empty() && options_.frozen[layer]; }
   at::Tensor Compute(size_t layer, const std::vector<at::Tensor>& values, const Pass& pass);
 
   const plan::NetworkDescription description_;

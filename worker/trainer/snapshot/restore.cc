@@ -95,6 +95,17 @@ absl::Status CheckTensor(const CheckpointView::Tensor& has, const at::Tensor& wa
   return absl::OkStatus();
 }
 
+void CopyInto(const std::vector<CheckpointView::Tensor>& from,
+              const std::vector<SnapshotTensor>& tensors) {
+  at::NoGradGuard no_grad;
+  for (size_t i = 0; i < tensors.size(); ++i) {
+    at::Tensor tensor = tensors[i].tensor;
+    // from_blob() wants a mutable pointer and does not write.
+    tensor.copy_(at::from_blob(const_cast<char*>(from[i].data.data()), tensor.sizes(),
+                               tensor.options().requires_grad(false)));
+  }
+}
+
 absl::StatusOr<CheckpointManifest> RestoreFrom(const UniqueFd& file, int64_t size_bytes,
                                                const RestoreExpectation& expected,
                                                const std::vector<SnapshotTensor>& tensors) {
@@ -125,14 +136,51 @@ absl::StatusOr<CheckpointManifest> RestoreFrom(const UniqueFd& file, int64_t siz
     }
   }
 
-  at::NoGradGuard no_grad;
-  for (size_t i = 0; i < tensors.size(); ++i) {
-    at::Tensor tensor = tensors[i].tensor;
-    // from_blob() wants a mutable pointer and does not write.
-    tensor.copy_(at::from_blob(const_cast<char*>(found[i].data.data()), tensor.sizes(),
-                               tensor.options().requires_grad(false)));
-  }
+  CopyInto(found, tensors);
   return view.manifest();
+}
+
+absl::Status Unfit(absl::string_view tensor, absl::string_view problem) {
+  return InvalidArgument(
+      Reason::kRecipeInvalid,
+      absl::StrCat(
+          "tensor ", tensor, problem,
+          "; name its layer in recipe.init_from.except to draw it, or take a checkpoint of "
+          "the same model"));
+}
+
+absl::Status LoadFrom(const UniqueFd& file, int64_t size_bytes, const std::string& checkpoint,
+                      const std::vector<SnapshotTensor>& tensors,
+                      const std::set<std::string>& skipped) {
+  CVT_ASSIGN_OR_RETURN(const Mapping mapping, Mapping::Open(file, size_bytes));
+  CVT_ASSIGN_OR_RETURN(
+      const CheckpointView view,
+      CheckpointView::Open(mapping.bytes(), checkpoint, formats::CheckpointVerify::kBlocks));
+  std::set<absl::string_view> wanted;
+  std::vector<CheckpointView::Tensor> found;
+  for (const SnapshotTensor& tensor : tensors) {
+    wanted.insert(tensor.name);
+    auto one = view.FindTensor(tensor.name);
+    if (!one.ok()) return Unfit(tensor.name, " is missing");
+    const auto average = view.FindTensor(absl::StrCat(kAveragePrefix, tensor.name));
+    if (average.ok()) one = average;
+    if (const absl::Status status = CheckTensor(*one, tensor.tensor); !status.ok()) {
+      return Unfit(tensor.name, absl::StrCat(" does not fit: ", status.message()));
+    }
+    found.push_back(*one);
+  }
+  for (int i = 0; i < view.tensor_count(); ++i) {
+    const CheckpointView::Tensor tensor = view.tensor(i);
+    if (tensor.role != storage::v1::Tensor::ROLE_PARAMETER &&
+        tensor.role != storage::v1::Tensor::ROLE_BUFFER) {
+      continue;
+    }
+    if (!wanted.contains(tensor.name) && !skipped.contains(std::string(tensor.name))) {
+      return Unfit(tensor.name, " is none of this network");
+    }
+  }
+  CopyInto(found, tensors);
+  return absl::OkStatus();
 }
 
 }  // namespace
@@ -143,6 +191,13 @@ absl::StatusOr<CheckpointManifest> Restore(const UniqueFd& file, int64_t size_by
   auto manifest = RestoreFrom(file, size_bytes, expected, tensors);
   if (!manifest.ok()) return Annotate(manifest.status(), "restoring", expected.checkpoint);
   return manifest;
+}
+
+absl::Status LoadWeights(const UniqueFd& file, int64_t size_bytes, const std::string& checkpoint,
+                         const std::vector<SnapshotTensor>& tensors,
+                         const std::set<std::string>& skipped) {
+  return Annotate(LoadFrom(file, size_bytes, checkpoint, tensors, skipped),
+                  "loading the weights of", checkpoint);
 }
 
 }  // namespace cvtrain::trainer

@@ -2,6 +2,7 @@
 #define CVTRAIN_WORKER_TRAINER_SNAPSHOT_RESTORE_H_
 
 #include <cstdint>
+#include <set>
 #include <string>
 #include <vector>
 
@@ -34,6 +35,18 @@ struct RestoreExpectation {
 absl::StatusOr<storage::v1::CheckpointManifest> Restore(const UniqueFd& file, int64_t size_bytes,
                                                         const RestoreExpectation& expected,
                                                         const std::vector<SnapshotTensor>& tensors);
+
+// Copies the weights of the checkpoint in `file`, which `checkpoint` names, into `tensors`, all or
+// none of them: parameters and buffers by their names, the averages of those that have some. It may
+// be of any trial. `skipped`: of the names that are not in `tensors`, those that it may have.
+//
+// DATA_LOSS (CHECKPOINT_BAD)         a block is damaged
+// INVALID_ARGUMENT (RECIPE_INVALID)  it has another tensor, lacks one, or has one of another shape
+// or
+//                                    type: the message names it
+absl::Status LoadWeights(const UniqueFd& file, int64_t size_bytes, const std::string& checkpoint,
+                         const std::vector<SnapshotTensor>& tensors,
+                         const std::set<std::string>& skipped);
 
 }  // namespace cvtrain::trainer
 

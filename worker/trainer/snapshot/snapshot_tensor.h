@@ -9,6 +9,9 @@
 
 namespace cvtrain::trainer {
 
+// Before the name of a parameter or buffer: its moving average.
+inline constexpr char kAveragePrefix[] = "ema/";
+
 // A tensor of the trainer's state with its name in checkpoints. The tensor shares memory with the
 // one that training changes.
 struct SnapshotTensor {

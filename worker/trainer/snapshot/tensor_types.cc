@@ -11,8 +11,12 @@ absl::StatusOr<storage::v1::Tensor::DataType> DataTypeOf(const at::Tensor& tenso
       return storage::v1::Tensor::DATA_TYPE_BOOL;
     case at::ScalarType::Byte:
       return storage::v1::Tensor::DATA_TYPE_U8;
+    case at::ScalarType::Int:
+      return storage::v1::Tensor::DATA_TYPE_I32;
     case at::ScalarType::Long:
       return storage::v1::Tensor::DATA_TYPE_I64;
+    case at::ScalarType::Half:
+      return storage::v1::Tensor::DATA_TYPE_F16;
     case at::ScalarType::BFloat16:
       return storage::v1::Tensor::DATA_TYPE_BF16;
     case at::ScalarType::Float:

@@ -35,7 +35,7 @@ struct AttemptResult {
 };
 
 // Runs one rank of an attempt from its first step to its end, whatever that is. `checkpoint` is
-// valid if `start` has a resume point.
+// valid if `start` has a resume point, or a checkpoint whose weights it begins with.
 //
 // Called on one thread per process, always the same: LibTorch's compute threads belong to it.
 AttemptResult RunAttempt(const v1::Start& start, const UniqueFd& checkpoint,

@@ -1,6 +1,7 @@
 #ifndef CVTRAIN_WORKER_TRAINER_TRAIN_EVALUATOR_H_
 #define CVTRAIN_WORKER_TRAINER_TRAIN_EVALUATOR_H_
 
+#include <array>
 #include <cstdint>
 #include <map>
 #include <string>
@@ -25,32 +26,56 @@ namespace cvtrain::trainer {
 // evaluation and under every condition, so it is drawn once for a batch, and what was drawn is
 // kept, up to 64 MiB.
 //
-// Lives as long as the attempt. Thread-compatible. Throws c10::Error.
+// The network is the averaged one where the recipe has an ema. Lives as long as the attempt.
+// Thread-compatible. Throws c10::Error.
 class Evaluator {
  public:
   // `spec` is resolved. All references must outlive this.
   Evaluator(const cvtrain::v1::Evaluation& spec, Learner& learner, ProcessGroup& group,
             TrainerHost& host);
 
-  // Metrics by name, the same on all ranks; plan/recipe/evaluation_metrics.h says what they are
-  // called. Top-k is in percent, loss in nats and without label smoothing.
-  //
+  // The same on all ranks.
+  struct Result {
+    // By name; plan/recipe/evaluation_metrics.h says what they are called. Top-k and the
+    // calibration error are in percent, loss in nats and without label smoothing.
+    std::map<std::string, double> metrics;
+    // classes x classes counts, row by row: true class, then the one put first. Empty unless the
+    // recipe asks for it.
+    std::vector<int64_t> confusion;
+  };
   // CANCELLED (STOPPING) if the attempt was stopped without a checkpoint; errors of `source`.
-  absl::StatusOr<std::map<std::string, double>> Evaluate(BatchSource& source);
+  absl::StatusOr<Result> Evaluate(BatchSource& source);
 
  private:
+  // Of the pictures whose confidence lies in one of equal parts of 0..1.
+  static constexpr size_t kBins = 15;
+  struct Bin {
+    double count = 0, confidence = 0, right = 0;
+  };
   // Sums over pictures.
   struct Score {
     double count = 0, top1 = 0, top5 = 0, loss = 0;
+    std::array<Bin, kBins> bins;
+
+    void Add(const Score& other);
+    // Expected calibration error, from 0 to 1.
+    double CalibrationError() const;
+  };
+  // Means over pictures: what is reported.
+  struct Values {
+    double top1 = 0, top5 = 0, loss = 0, ece = 0;
   };
 
+  absl::Status EvaluateAll(BatchSource& source, Result& result);
+  // `confusion`: where counts go for the first condition, if defined.
   absl::Status EvaluateSize(BatchSource& source, const EvaluationView& view,
-                            std::vector<Score>& scores);
-  static void Put(const std::string& prefix, const Score& score,
+                            std::vector<Score>& scores, at::Tensor confusion);
+  static Values ValuesOf(const Score& score);
+  static void Put(const std::string& prefix, const Values& values,
                   std::map<std::string, double>& metrics);
   // Standard normal numbers for each value of the batch.
   at::Tensor NoiseOf(const at::Tensor& images, absl::Span<const int64_t> samples);
-  Score Measure(const at::Tensor& images, const Batch& batch);
+  Score Measure(const at::Tensor& images, const Batch& batch, at::Tensor confusion);
   void SumOverRanks(std::vector<Score>& scores);
 
   const cvtrain::v1::Evaluation& spec_;

@@ -1,14 +1,20 @@
 #include "worker/trainer/train/learner.h"
 
-#include <ATen/autocast_mode.h>
+#include <torch/csrc/autograd/autograd.h>
 #include <torch/types.h>
 #include <torch/utils.h>
 
+#include <algorithm>
 #include <utility>
 
+#include "absl/cleanup/cleanup.h"
 #include "common/status_macros.h"
 #include "cvtrain/v1/recipe.pb.h"
+#include "plan/curriculum/trial_plan.h"
 #include "plan/network/description.h"
+#include "plan/network/named_layers.h"
+#include "worker/trainer/optimizer/gradients.h"
+#include "worker/trainer/train/autocast.h"
 
 namespace cvtrain::trainer {
 namespace {
@@ -19,28 +25,9 @@ using storage::v1::Tensor;
 // costs for basic ones.
 constexpr int kDepthOfBottlenecks = 50;
 
-// Runs convolutions and products in bfloat16 while it lives, if `enabled`.
-class AutocastScope {
- public:
-  explicit AutocastScope(bool enabled)
-      : before_(at::autocast::is_autocast_enabled(at::kCPU)),
-        type_before_(at::autocast::get_autocast_dtype(at::kCPU)) {
-    at::autocast::set_autocast_enabled(at::kCPU, enabled);
-    at::autocast::set_autocast_dtype(at::kCPU, at::kBFloat16);
-  }
-  AutocastScope(const AutocastScope&) = delete;
-  AutocastScope& operator=(const AutocastScope&) = delete;
-  ~AutocastScope() {
-    // Casts of the weights are of no use after the optimizer has changed them.
-    at::autocast::clear_cache();
-    at::autocast::set_autocast_enabled(at::kCPU, before_);
-    at::autocast::set_autocast_dtype(at::kCPU, type_before_);
-  }
-
- private:
-  const bool before_;
-  const at::ScalarType type_before_;
-};
+// Of the optimizer's groups, that of RangeAugment's scalars: after those that decay and those that
+// do not.
+constexpr size_t kAugmentGroup = 2;
 
 at::Tensor PerChannel(const std::vector<double>& values) {
   if (values.empty()) return {};
@@ -53,10 +40,17 @@ absl::StatusOr<std::unique_ptr<Learner>> Learner::Create(const cvtrain::v1::Reci
                                                          int32_t logical_ranks, ProcessGroup& group,
                                                          Begin begin) {
   CVT_ASSIGN_OR_RETURN(plan::NetworkDescription description, plan::DescribeNetwork(recipe.model()));
+  CVT_ASSIGN_OR_RETURN(
+      std::vector<bool> frozen,
+      plan::FrozenLayers(description, {recipe.frozen().begin(), recipe.frozen().end()}));
   Options options = {
-      .network = {.channels_last = recipe.model().resnet().depth() >= kDepthOfBottlenecks},
+      .network = {.channels_last = recipe.model().resnet().depth() >= kDepthOfBottlenecks,
+                  .frozen = std::move(frozen)},
       .label_smoothing = recipe.loss().label_smoothing(),
-      .bf16 = recipe.precision() == cvtrain::v1::Recipe::PRECISION_BF16,
+      .autocast = AutocastTypeOf(recipe.precision()),
+      .clip_norm = recipe.optimizer().has_clip_norm()
+                       ? std::optional<double>(recipe.optimizer().clip_norm())
+                       : std::nullopt,
       .logical_ranks = logical_ranks,
       .mean = {},
       .std = {},
@@ -73,7 +67,12 @@ absl::StatusOr<std::unique_ptr<Learner>> Learner::Create(const cvtrain::v1::Reci
                          RangeAugmenter::Create(recipe.augmentation().range_augment()));
   }
   learner->batch_augmenter_.emplace(recipe.augmentation(), recipe.model().num_classes());
+  learner->set_micro_batches(std::max(recipe.micro_batches(), 1));
   learner->MakeOptimizer(recipe);
+  if (recipe.has_ema()) learner->MakeAverage(recipe);
+  if (recipe.precision() == cvtrain::v1::Recipe::PRECISION_FP16) {
+    learner->scaler_ = std::make_unique<LossScaler>();
+  }
   return learner;
 }
 
@@ -85,37 +84,53 @@ Learner::Learner(const Options& options, plan::NetworkDescription description, P
       std_(PerChannel(options.std)) {}
 
 void Learner::MakeOptimizer(const cvtrain::v1::Recipe& recipe) {
-  const cvtrain::v1::Sgd& sgd = recipe.optimizer().sgd();
-  Sgd::Group decayed = {.names = {}, .parameters = {}, .weight_decay = sgd.weight_decay()};
-  Sgd::Group spared;
+  const cvtrain::v1::Optimizer& spec = recipe.optimizer();
+  const double weight_decay =
+      spec.has_adamw() ? spec.adamw().weight_decay() : spec.sgd().weight_decay();
+  const bool decays_all =
+      spec.has_adamw() ? spec.adamw().decay_one_dimensional() : spec.sgd().decay_one_dimensional();
+  ParameterGroup decayed = {.names = {}, .parameters = {}, .weight_decay = weight_decay};
+  ParameterGroup spared;
   for (const Network::State& state : network_.states()) {
-    if (!state.is_parameter) continue;
-    const bool decays = state.tensor.dim() != 1 || sgd.decay_one_dimensional();
-    Sgd::Group& group = decays ? decayed : spared;
+    if (!state.is_trained) continue;
+    ParameterGroup& group = state.decays || decays_all ? decayed : spared;
     group.names.push_back(state.name);
     group.parameters.push_back(state.tensor);
   }
-  std::vector<Sgd::Group> groups = {std::move(decayed), std::move(spared)};
+  std::vector<ParameterGroup> groups = {std::move(decayed), std::move(spared)};
+  parameters_ = network_.Parameters();
   if (augmenter_ != nullptr) {
-    const cvtrain::v1::RangeAugment& spec = recipe.augmentation().range_augment();
-    Sgd::Group scalars;
+    const cvtrain::v1::RangeAugment& augment = recipe.augmentation().range_augment();
+    ParameterGroup scalars;
     scalars.learning_rate_multiplier =
-        spec.has_learning_rate_multiplier() ? spec.learning_rate_multiplier() : 1;
-    scalars.weight_decay = spec.has_weight_decay() ? spec.weight_decay() : sgd.weight_decay();
+        augment.has_learning_rate_multiplier() ? augment.learning_rate_multiplier() : 1;
+    scalars.weight_decay = augment.has_weight_decay() ? augment.weight_decay() : weight_decay;
     for (const RangeAugmenter::Parameter& parameter : augmenter_->parameters()) {
       scalars.names.push_back(parameter.name);
       scalars.parameters.push_back(parameter.tensor);
+      parameters_.push_back(parameter.tensor);
     }
     groups.push_back(std::move(scalars));
   }
-
-  std::vector<at::Tensor> parameters = network_.Parameters();
-  if (augmenter_ != nullptr) {
-    for (const auto& parameter : augmenter_->parameters()) parameters.push_back(parameter.tensor);
+  optimizer_ = Optimizer::Create(spec, std::move(groups));
+  if (group_.world_size() > 1) {
+    reducer_ = std::make_unique<GradientReducer>(group_, parameters_);
   }
-  optimizer_ = std::make_unique<Sgd>(
-      Sgd::Options{.momentum = sgd.momentum(), .nesterov = sgd.nesterov()}, std::move(groups));
-  reducer_ = group_.NewReducer(std::move(parameters));
+}
+
+void Learner::MakeAverage(const cvtrain::v1::Recipe& recipe) {
+  std::vector<at::Tensor> sources;
+  for (size_t i = 0; i < network_.states().size(); ++i) {
+    const at::Tensor& tensor = network_.states()[i].tensor;
+    if (!tensor.is_floating_point()) continue;  // counters and indices
+    sources.push_back(tensor.detach());
+    averaged_states_.push_back(i);
+  }
+  average_ = std::make_unique<MovingAverage>(
+      MovingAverage::Options{.decay = recipe.ema().decay(),
+                             .every_steps = std::max(recipe.ema().every_steps(), 1),
+                             .warmup = recipe.ema().warmup()},
+      std::move(sources));
 }
 
 at::Tensor Learner::ToUnit(const Batch& batch) const {
@@ -135,14 +150,56 @@ at::Tensor Learner::Prepare(const at::Tensor& images) const {
 }
 
 at::Tensor Learner::Forward(const at::Tensor& images, Network::Mode mode,
-                            const plan::RankStepKey& key) {
-  const AutocastScope autocast(options_.bf16);
-  return network_.Forward(images, mode, key).to(at::kFloat);
+                            const plan::RankStepKey& key, const BatchPart& part) {
+  const AutocastScope autocast(options_.autocast);
+  return network_.Forward(images, mode, key, part).to(at::kFloat);
 }
 
-Learner::MicroBatchLoss Learner::Accumulate(const Batch& batch, const plan::RankStepKey& key,
-                                            double target_mse, bool last) {
-  MicroBatchLoss result;
+std::vector<SnapshotTensor> Learner::WeightsBut(const std::vector<bool>& layers,
+                                                std::set<std::string>* left_out) const {
+  std::vector<SnapshotTensor> weights;
+  for (const Network::State& state : network_.states()) {
+    if (!layers.empty() && layers[static_cast<size_t>(state.layer)]) {
+      left_out->insert(state.name);
+    } else {
+      weights.push_back({state.name, state.tensor.detach(),
+                         state.is_parameter ? Tensor::ROLE_PARAMETER : Tensor::ROLE_BUFFER});
+    }
+  }
+  return weights;
+}
+
+void Learner::RestartAverages() {
+  if (average_ != nullptr) average_->Restart();
+}
+
+void Learner::BeginStep() { ZeroGradients(parameters_); }
+
+double Learner::LossFactor() const {
+  return (scaler_ != nullptr ? scaler_->scale() : 1) / options_.logical_ranks;
+}
+
+double Learner::RunPart(const at::Tensor& images, const at::Tensor& targets, const BatchPart& part,
+                        const plan::RankStepKey& key, const at::Tensor& augment_loss) {
+  const Network::Mode mode =
+      key.logical_rank == 0 ? Network::Mode::kTrain : Network::Mode::kTrainFrozenBuffers;
+  const at::Tensor logits = Forward(images, mode, key, part);
+  // Smoothing is linear in the targets: shares of classes are smoothed as whole labels are.
+  const at::Tensor task_loss =
+      at::cross_entropy_loss(logits, targets, {}, at::Reduction::Mean,
+                             /*ignore_index=*/-100, options_.label_smoothing);
+  const double share = part.batch_size == 0 ? 1.0
+                                            : static_cast<double>(images.size(0)) /
+                                                  static_cast<double>(part.batch_size);
+  at::Tensor loss = share == 1 ? task_loss : task_loss * share;
+  if (augment_loss.defined()) loss = loss + augment_loss;
+  (loss * LossFactor()).backward();
+  return share * task_loss.item<double>();
+}
+
+Learner::RankLoss Learner::Accumulate(const Batch& batch, const plan::RankStepKey& key,
+                                      double target_mse, Reduction reduction) {
+  RankLoss result;
   at::Tensor images = ToUnit(batch);
   at::Tensor augment_loss;
   if (augmenter_ != nullptr) {
@@ -151,34 +208,92 @@ Learner::MicroBatchLoss Learner::Accumulate(const Batch& batch, const plan::Rank
     augment_loss = std::move(output.loss);
     const at::Tensor mse = output.mse.contiguous();
     result.mse.assign(mse.data_ptr<float>(), mse.data_ptr<float>() + mse.numel());
+    result.augment = augment_loss.item<double>();
   }
   const at::Tensor labels =
       at::from_blob(const_cast<int64_t*>(batch.labels.data()), {batch.count}, at::kLong);
-  const BatchAugmenter::Output augmented = batch_augmenter_->Apply(Prepare(images), labels, key);
-  const at::Tensor logits = Forward(
-      augmented.images,
-      key.logical_rank == 0 ? Network::Mode::kTrain : Network::Mode::kTrainFrozenBuffers, key);
-  // Smoothing is linear in the targets: shares of classes are smoothed as whole labels are.
-  const at::Tensor task_loss =
-      at::cross_entropy_loss(logits, augmented.targets, {}, at::Reduction::Mean,
-                             /*ignore_index=*/-100, options_.label_smoothing);
-  const at::Tensor loss = augment_loss.defined() ? task_loss + augment_loss : task_loss;
-  result.task = task_loss.item<double>();
-  if (augment_loss.defined()) result.augment = augment_loss.item<double>();
+  const BatchAugmenter::Output whole = batch_augmenter_->Apply(Prepare(images), labels, key);
 
-  // The mean over logical ranks: processes sum over theirs, the reducer takes the mean over
-  // processes.
-  if (last && reducer_ != nullptr) reducer_->ReduceInNextBackward();
-  (loss * (static_cast<double>(group_.world_size()) / options_.logical_ranks)).backward();
+  const bool reduces = reduction == Reduction::kNow && reducer_ != nullptr;
+  const int64_t part_size = plan::MicroBatchSize(batch.count, micro_batches_);
+  if (part_size == batch.count) {
+    if (reduces) reducer_->ReduceInNextBackward();
+    result.task = RunPart(whole.images, whole.targets, {}, key, augment_loss);
+    return result;
+  }
+  // What is common to the parts is differentiated once, after them.
+  const bool has_common = whole.images.requires_grad();
+  at::Tensor input = whole.images.detach();
+  if (has_common) input.requires_grad_(true);
+  for (int64_t first = 0; first < batch.count; first += part_size) {
+    const int64_t count = std::min(part_size, batch.count - first);
+    if (reduces && first + count == batch.count) reducer_->ReduceInNextBackward();
+    result.task += RunPart(input.narrow(0, first, count), whole.targets.narrow(0, first, count),
+                           {.first = first, .batch_size = batch.count}, key, {});
+  }
+  if (has_common) {
+    torch::autograd::backward({whole.images, augment_loss * LossFactor()},
+                              {input.grad(), at::Tensor()});
+  }
   return result;
 }
 
-void Learner::ShareBuffers() {
+void Learner::Reduce() {
+  if (reducer_ != nullptr) reducer_->Reduce();
+}
+
+Learner::Update Learner::FinishStep(double learning_rate, int64_t step) {
+  Update update;
+  if (scaler_ != nullptr) update.skipped = !scaler_->Unscale(GradientsOf(parameters_));
+  if (options_.clip_norm.has_value()) {
+    update.gradient_norm =
+        ClipGradientNorm(GradientsOf(network_.Parameters()), *options_.clip_norm);
+  }
+  if (!update.skipped) optimizer_->Step(learning_rate);
+  if (scaler_ != nullptr) scaler_->Update();
+  if (average_ != nullptr) average_->Update(step + 1);
+  return update;
+}
+
+std::vector<at::Tensor> Learner::Buffers() const {
   std::vector<at::Tensor> buffers;
   for (const Network::State& state : network_.states()) {
     if (!state.is_parameter) buffers.push_back(state.tensor);
   }
+  return buffers;
+}
+
+std::vector<at::Tensor> Learner::CopyBuffers() const {
+  std::vector<at::Tensor> copies;
+  for (const at::Tensor& buffer : Buffers()) copies.push_back(buffer.clone());
+  return copies;
+}
+
+void Learner::RestoreBuffers(const std::vector<at::Tensor>& copies) {
+  at::NoGradGuard no_grad;
+  std::vector<at::Tensor> buffers = Buffers();
+  for (size_t i = 0; i < buffers.size(); ++i) buffers[i].copy_(copies[i]);
+}
+
+void Learner::ShareBuffers() {
+  std::vector<at::Tensor> buffers = Buffers();
+  for (size_t i = 0; i < averaged_states_.size(); ++i) {
+    if (!network_.states()[averaged_states_[i]].is_parameter) {
+      buffers.push_back(average_->averages()[i]);
+    }
+  }
   group_.BroadcastFromFirst(buffers);
+}
+
+void Learner::WithEvaluatedWeights(absl::FunctionRef<void()> body) {
+  std::vector<at::Tensor> others(network_.states().size());
+  for (size_t i = 0; i < averaged_states_.size(); ++i) {
+    others[averaged_states_[i]] = average_->averages()[i];
+  }
+  network_.Swap(others);
+  // Also if `body` throws.
+  const auto swap_back = absl::MakeCleanup([&] { network_.Swap(others); });
+  body();
 }
 
 std::vector<SnapshotTensor> Learner::States() const {
@@ -192,13 +307,19 @@ std::vector<SnapshotTensor> Learner::States() const {
       states.push_back({parameter.name, parameter.tensor.detach(), Tensor::ROLE_AUGMENTATION});
     }
   }
-  const size_t network_parameters = network_.Parameters().size();
-  const std::vector<Sgd::State> momenta = optimizer_->States();
-  for (size_t i = 0; i < momenta.size(); ++i) {
-    // RangeAugment's group comes after those of the network.
+  for (Optimizer::State& state : optimizer_->States()) {
     states.push_back(
-        {"momentum/" + momenta[i].parameter, momenta[i].momentum,
-         i < network_parameters ? Tensor::ROLE_OPTIMIZER_STATE : Tensor::ROLE_AUGMENTATION});
+        {std::move(state.name), std::move(state.tensor),
+         state.group == kAugmentGroup ? Tensor::ROLE_AUGMENTATION : Tensor::ROLE_OPTIMIZER_STATE});
+  }
+  if (scaler_ != nullptr) {
+    states.push_back({"loss_scale", scaler_->scale_tensor(), Tensor::ROLE_OPTIMIZER_STATE});
+    states.push_back(
+        {"loss_scale/good_steps", scaler_->good_steps(), Tensor::ROLE_OPTIMIZER_STATE});
+  }
+  for (size_t i = 0; i < averaged_states_.size(); ++i) {
+    states.push_back({kAveragePrefix + network_.states()[averaged_states_[i]].name,
+                      average_->averages()[i], Tensor::ROLE_AVERAGE});
   }
   return states;
 }

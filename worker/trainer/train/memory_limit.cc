@@ -27,7 +27,8 @@ class LimitedAllocator final : public c10::Allocator {
                      " bytes, with those that exist, needs ", wanted, " of the slot's ", limit,
                      " bytes");
     void* data = c10::alloc_cpu(size);
-    held_bytes_.fetch_add(Usable(data), std::memory_order_relaxed);
+    const int64_t usable = Usable(data);
+    NotePeak(held_bytes_.fetch_add(usable, std::memory_order_relaxed) + usable);
     return {data, data, &Free, at::Device(at::DeviceType::CPU)};
   }
 
@@ -39,6 +40,7 @@ class LimitedAllocator final : public c10::Allocator {
 
   void set_limit(int64_t bytes) { limit_bytes_.store(bytes, std::memory_order_relaxed); }
   int64_t held_bytes() const { return held_bytes_.load(std::memory_order_relaxed); }
+  int64_t TakePeak() { return peak_bytes_.exchange(held_bytes(), std::memory_order_relaxed); }
 
   static LimitedAllocator& Get() {
     static LimitedAllocator* const allocator = new LimitedAllocator;  // outlives every tensor
@@ -54,8 +56,16 @@ class LimitedAllocator final : public c10::Allocator {
     c10::free_cpu(data);
   }
 
+  void NotePeak(int64_t held) {
+    int64_t peak = peak_bytes_.load(std::memory_order_relaxed);
+    while (held > peak &&
+           !peak_bytes_.compare_exchange_weak(peak, held, std::memory_order_relaxed)) {
+    }
+  }
+
   std::atomic<int64_t> limit_bytes_{0};
   std::atomic<int64_t> held_bytes_{0};
+  std::atomic<int64_t> peak_bytes_{0};
 };
 
 }  // namespace
@@ -65,5 +75,7 @@ void InstallMemoryLimit() { c10::SetCPUAllocator(&LimitedAllocator::Get(), kPrio
 void SetMemoryLimit(int64_t limit_bytes) { LimitedAllocator::Get().set_limit(limit_bytes); }
 
 int64_t TensorMemoryBytes() { return LimitedAllocator::Get().held_bytes(); }
+
+int64_t TakePeakTensorMemoryBytes() { return LimitedAllocator::Get().TakePeak(); }
 
 }  // namespace cvtrain::trainer

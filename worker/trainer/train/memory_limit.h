@@ -22,6 +22,9 @@ void SetMemoryLimit(int64_t limit_bytes);
 // Bytes that tensors hold now.
 int64_t TensorMemoryBytes();
 
+// The most that they held at a time since the last call, or since the beginning.
+int64_t TakePeakTensorMemoryBytes();
+
 }  // namespace cvtrain::trainer
 
 #endif  // CVTRAIN_WORKER_TRAINER_TRAIN_MEMORY_LIMIT_H_

@@ -10,6 +10,7 @@
 #include "common/status_macros.h"
 #include "plan/curriculum/forecast.h"
 #include "plan/network/cost.h"
+#include "plan/network/named_layers.h"
 #include "plan/recipe/resolve.h"
 #include "worker/trainer/snapshot/restore.h"
 #include "worker/trainer/train/guard.h"
@@ -18,9 +19,11 @@
 namespace cvtrain::trainer {
 namespace {
 
-// Names of states in checkpoints: positions of pictures; stage, steps, images, nanoseconds.
+// Names of states in checkpoints: positions of pictures; stage, steps, images, nanoseconds; parts
+// of a batch.
 constexpr char kBadPicturesState[] = "bad_pictures";
 constexpr char kStageState[] = "stage";
+constexpr char kMicroBatchesState[] = "micro_batches";
 // What fits into the room that a manifest has for such things.
 constexpr size_t kBadPicturesMax = 1'000;
 
@@ -107,6 +110,8 @@ absl::Status TrainingLoop::Prepare(const UniqueFd& checkpoint) {
             .wall_time = absl::Seconds(manifest.wall_time_seconds())};
     saves_.BeginAt(step_);
     RestoreStates(manifest);
+  } else if (start_.has_init()) {
+    CVT_RETURN_IF_ERROR(LoadInitialWeights(checkpoint));
   }
   if (reports_) {
     CVT_ASSIGN_OR_RETURN(snapshotter_, Snapshotter::Create(states, services_.checkpoints));
@@ -115,10 +120,28 @@ absl::Status TrainingLoop::Prepare(const UniqueFd& checkpoint) {
   return absl::OkStatus();
 }
 
+absl::Status TrainingLoop::LoadInitialWeights(const UniqueFd& checkpoint) {
+  const auto& except = recipe_.init_from().except();
+  CVT_ASSIGN_OR_RETURN(
+      const std::vector<bool> drawn,
+      plan::NamedLayers(learner_->network().description(), "recipe.init_from.except",
+                        {except.begin(), except.end()}));
+  std::set<std::string> skipped;
+  const std::vector<SnapshotTensor> weights = learner_->WeightsBut(drawn, &skipped);
+  CVT_RETURN_IF_ERROR(LoadWeights(checkpoint, start_.init().size_bytes(),
+                                  start_.init().checkpoint(), weights, skipped));
+  learner_->RestartAverages();
+  return absl::OkStatus();
+}
+
 // Without them a resumed attempt would allow as many bad pictures again, and its measurement of a
 // stage would be of the rest of it only.
 void TrainingLoop::RestoreStates(const storage::v1::CheckpointManifest& manifest) {
   source_->NoteBadSamples(NumbersOf(manifest, kBadPicturesState));
+  const std::vector<int64_t> parts = NumbersOf(manifest, kMicroBatchesState);
+  if (parts.size() == 1 && parts[0] >= 1) {
+    learner_->set_micro_batches(static_cast<int32_t>(parts[0]));
+  }
   const std::vector<int64_t> stage = NumbersOf(manifest, kStageState);
   if (stage.size() != 4) return;
   stage_ = {.stage = static_cast<int32_t>(stage[0]),
@@ -160,9 +183,9 @@ absl::Status TrainingLoop::Step() {
   const InputStall stall_before = source_->training_stall();
   CVT_RETURN_IF_ERROR(WaitForData());
   ReportStarted();
-  CVT_ASSIGN_OR_RETURN(StepSums sums, AccumulateStep(position));
+  CVT_ASSIGN_OR_RETURN(StepSums sums, AccumulateStep(position, planned.scale));
   sums.stall = source_->training_stall() - stall_before;
-  learner_->FinishStep(rates_->At(position.epoch, step_));
+  const Learner::Update update = learner_->FinishStep(rates_->At(position.epoch, step_), step_);
   stopped_with_ = AgreeOnStep(*group_, services_.host.stop_request(), sums);
   digest_.Fold(*plan_, epoch_->order, position, planned);
 
@@ -175,7 +198,7 @@ absl::Status TrainingLoop::Step() {
   }
   last_loss_ = loss;
   const absl::Duration duration = services_.clock.SteadyNow() - begin;
-  ReportStep(position, planned, sums, duration);
+  ReportStep(position, planned, sums, update, duration);
   ++step_;
   ReportProgress(planned.scale);
   return absl::OkStatus();
@@ -203,9 +226,11 @@ absl::Status TrainingLoop::StopHere() {
   return Cancelled(Reason::kStopping, absl::StrCat("stopped after step ", step_));
 }
 
-absl::StatusOr<StepSums> TrainingLoop::AccumulateStep(const plan::StepPosition& position) {
+absl::StatusOr<StepSums> TrainingLoop::AccumulateStep(const plan::StepPosition& position,
+                                                      const plan::Scale& scale) {
   const int64_t replaced_before = source_->replaced_samples();
   const double weight = 1.0 / start_.logical_ranks();
+  const bool is_new = fitting_.insert(scale).second;
   StepSums sums;
   std::vector<float> mse;
   learner_->BeginStep();
@@ -215,16 +240,51 @@ absl::StatusOr<StepSums> TrainingLoop::AccumulateStep(const plan::StepPosition& 
                                    .epoch = position.epoch,
                                    .step_in_epoch = position.step_in_epoch,
                                    .logical_rank = share_.first + i};
-    const Learner::MicroBatchLoss loss =
-        learner_->Accumulate(batch, key, epoch_->target_mse, i + 1 == share_.count);
+    Learner::RankLoss loss;
+    if (is_new && i == 0) {
+      CVT_ASSIGN_OR_RETURN(loss, AccumulateCarefully(batch, key));
+    } else {
+      const bool is_last = !is_new && i + 1 == share_.count;
+      loss = learner_->Accumulate(batch, key, epoch_->target_mse,
+                                  is_last ? Learner::Reduction::kNow : Learner::Reduction::kLater);
+    }
     sums.task_loss += weight * loss.task;
     sums.augment_loss += weight * loss.augment;
     sums.mse_mean += weight * Mean(loss.mse);
     mse.insert(mse.end(), loss.mse.begin(), loss.mse.end());
   }
+  if (is_new) learner_->Reduce();
   sums.mse_median = Median(std::move(mse));
   sums.replaced_samples = static_cast<double>(source_->replaced_samples() - replaced_before);
   return sums;
+}
+
+// No gradients are averaged until all ranks have theirs: one that has too little memory must not
+// leave the others waiting for its part.
+absl::StatusOr<Learner::RankLoss> TrainingLoop::AccumulateCarefully(const Batch& batch,
+                                                                    const plan::RankStepKey& key) {
+  const std::vector<at::Tensor> buffers = learner_->CopyBuffers();
+  while (true) {
+    Learner::RankLoss loss;
+    const absl::Status status = Guard("training", [&] {
+      loss = learner_->Accumulate(batch, key, epoch_->target_mse, Learner::Reduction::kLater);
+      return absl::OkStatus();
+    });
+    if (!status.ok() && ReasonOf(status) != Reason::kOutOfMemory) return status;
+    at::Tensor somebody_lacks = at::full({}, status.ok() ? 0 : 1, at::kDouble);
+    group_->MaxOverRanks(somebody_lacks);
+    if (somebody_lacks.item<double>() == 0) return loss;
+    // What can be divided no more needs a smaller network or size.
+    const int64_t part = plan::MicroBatchSize(batch.count, learner_->micro_batches());
+    if (part <= 1) {
+      return status.ok() ? ResourceExhausted(Reason::kOutOfMemory, "another rank is out of memory")
+                         : status;
+    }
+    learner_->set_micro_batches(static_cast<int32_t>((batch.count + part / 2 - 1) / (part / 2)));
+    NoteMicroBatches(batch.count);
+    learner_->RestoreBuffers(buffers);
+    learner_->BeginStep();
+  }
 }
 
 absl::Status TrainingLoop::FinishEpoch() {
@@ -242,9 +302,9 @@ absl::Status TrainingLoop::FinishEpoch() {
 
 absl::Status TrainingLoop::Evaluate() {
   const absl::Duration begin = services_.clock.SteadyNow();
-  CVT_ASSIGN_OR_RETURN(const auto metrics, evaluator_->Evaluate(*source_));
+  CVT_ASSIGN_OR_RETURN(const Evaluator::Result evaluation, evaluator_->Evaluate(*source_));
   meter_->AddOther(services_.clock.SteadyNow() - begin);
-  for (const auto& [name, value] : metrics) {
+  for (const auto& [name, value] : evaluation.metrics) {
     if (!std::isfinite(value)) {
       return FailedPrecondition(Reason::kDiverged,
                                 absl::StrCat(name, " after step ", step_,
@@ -252,7 +312,7 @@ absl::Status TrainingLoop::Evaluate() {
                                              "learning rate or a longer warm-up may help"));
     }
   }
-  ReportEvaluation(metrics);
+  ReportEvaluation(evaluation);
   return absl::OkStatus();
 }
 
@@ -293,6 +353,7 @@ absl::Status TrainingLoop::Save(Snapshotter::WhenBusy when_busy) {
   std::vector<int64_t> bad = source_->bad_samples();
   bad.resize(std::min(bad.size(), kBadPicturesMax));
   PutNumbers(kBadPicturesState, bad, manifest);
+  PutNumbers(kMicroBatchesState, {learner_->micro_batches()}, manifest);
   PutNumbers(kStageState,
              {stage_.stage, stage_.steps, stage_.images, absl::ToInt64Nanoseconds(stage_.duration)},
              manifest);

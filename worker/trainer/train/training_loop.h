@@ -5,6 +5,7 @@
 #include <map>
 #include <memory>
 #include <optional>
+#include <set>
 #include <string>
 #include <vector>
 
@@ -43,6 +44,10 @@ namespace cvtrain::trainer {
 //                              data before it
 //     after one was lost       another one
 //   after the last step: a checkpoint, which waits for a buffer
+//
+// The first step of each size finds out whether it fits into the memory: where it does not, on any
+// rank, all run it again in twice as many micro-batches, for the same update, and so all steps that
+// follow; a checkpoint keeps their number. Batch norm then sees smaller batches, which is logged.
 //
 // Evaluations come before the checkpoint of the same step, so a trial that goes on from it has
 // reported them. Everything random comes from plan/curriculum's keys, so an attempt that goes on
@@ -83,13 +88,20 @@ class TrainingLoop {
   };
 
   absl::Status Prepare(const UniqueFd& checkpoint);
+  absl::Status LoadInitialWeights(const UniqueFd& checkpoint);
   void RestoreStates(const storage::v1::CheckpointManifest& manifest);
   absl::Status Train();
   void EnterEpoch(int32_t number);
   absl::Status Step();
   absl::Status WaitForData();
   absl::Status StopHere();
-  absl::StatusOr<StepSums> AccumulateStep(const plan::StepPosition& position);
+  absl::StatusOr<StepSums> AccumulateStep(const plan::StepPosition& position,
+                                          const plan::Scale& scale);
+  // One logical rank of a size that was not run before, in more parts where the memory does not
+  // suffice.
+  absl::StatusOr<Learner::RankLoss> AccumulateCarefully(const Batch& batch,
+                                                        const plan::RankStepKey& key);
+  void NoteMicroBatches(int64_t batch_size);
   absl::Status FinishEpoch();
   absl::Status Evaluate();
   absl::Status SaveIfDue();
@@ -102,11 +114,11 @@ class TrainingLoop {
 
   void ReportStarted();
   void ReportStep(const plan::StepPosition& position, const plan::PlannedStep& planned,
-                  const StepSums& sums, absl::Duration duration);
+                  const StepSums& sums, const Learner::Update& update, absl::Duration duration);
   void ReportProgress(const plan::Scale& scale);
   void LogStart() const;
   void LogEpoch() const;
-  void ReportEvaluation(const std::map<std::string, double>& metrics);
+  void ReportEvaluation(const Evaluator::Result& evaluation);
   void ReportRanges();
   void ReportStage();
   void Point(absl::string_view metric, double value);
@@ -132,6 +144,7 @@ class TrainingLoop {
   plan::SampleDigest digest_;
   std::optional<Epoch> epoch_;
   StageTotals stage_;
+  std::set<plan::Scale> fitting_;  // sizes that were run in this attempt with these micro-batches
   std::map<plan::Scale, double> image_flops_;  // a training step's, per image; filled as needed
   SaveRecord saves_;
   bool started_ = false;  // rank 0 has said so

@@ -57,7 +57,8 @@ void TrainingLoop::ReportStarted() {
 }
 
 void TrainingLoop::ReportStep(const plan::StepPosition& position, const plan::PlannedStep& planned,
-                              const StepSums& sums, absl::Duration duration) {
+                              const StepSums& sums, const Learner::Update& update,
+                              absl::Duration duration) {
   const plan::Scale& scale = planned.scale;
   const int64_t images = ImagesOfStep(scale);
   meter_->AddStep(images, FlopsOf(scale), duration);
@@ -68,6 +69,11 @@ void TrainingLoop::ReportStep(const plan::StepPosition& position, const plan::Pl
   if (!reports_) return;
 
   const double seconds = absl::ToDoubleSeconds(duration);
+  if (update.gradient_norm.has_value()) Point("gradient_norm", *update.gradient_norm);
+  if (learner_->loss_scaler() != nullptr) {
+    Point("loss_scale", learner_->loss_scaler()->scale());
+    if (update.skipped) Point("skipped_steps", 1);
+  }
   Point("loss", sums.task_loss + sums.augment_loss);
   Point("loss/task", sums.task_loss);
   if (targets_.has_value()) {
@@ -130,6 +136,20 @@ void TrainingLoop::LogStart() const {
                    " processes of ", start_.threads(), " threads, seed ", plan_->seed()));
 }
 
+void TrainingLoop::NoteMicroBatches(int64_t batch_size) {
+  fitting_.clear();
+  if (!reports_) return;
+  const int32_t parts = learner_->micro_batches();
+  Point("micro_batches", parts);
+  services_.host.Log(
+      cvtrain::v1::LOG_LEVEL_WARNING,
+      absl::StrCat(
+          "out of memory at step ", step_, ": batches of ", batch_size,
+          " images for a logical rank are run in ", parts, " micro-batches of at most ",
+          plan::MicroBatchSize(batch_size, parts),
+          " from here on, for the same update; batch norm sees that many images at a time"));
+}
+
 void TrainingLoop::LogEpoch() const {
   if (!reports_) return;
   services_.host.Log(
@@ -141,7 +161,7 @@ void TrainingLoop::LogEpoch() const {
 
 // The step that is told about is the last one done, so that a checkpoint of this moment never
 // makes the points count twice or not at all.
-void TrainingLoop::ReportEvaluation(const std::map<std::string, double>& metrics) {
+void TrainingLoop::ReportEvaluation(const Evaluator::Result& evaluation) {
   if (!reports_) return;
   session::v1::Fact fact;
   cvtrain::v1::EvaluationResult& result = *fact.mutable_evaluation();
@@ -149,7 +169,14 @@ void TrainingLoop::ReportEvaluation(const std::map<std::string, double>& metrics
   result.set_epoch(epoch_->number + 1);
   result.set_stage(plan_->curriculum().StageOf(epoch_->number).index);
   *result.mutable_time() = ToProto(services_.clock.WallNow());
-  for (const auto& [name, value] : metrics) {
+  result.set_sample_digest(digest_.Hex());
+  if (!evaluation.confusion.empty()) {
+    result.mutable_confusion()->set_classes(
+        static_cast<int32_t>(learner_->network().description().num_classes));
+    result.mutable_confusion()->mutable_counts()->Assign(evaluation.confusion.begin(),
+                                                         evaluation.confusion.end());
+  }
+  for (const auto& [name, value] : evaluation.metrics) {
     (*result.mutable_metrics())[name] = value;
     if (name.ends_with("/top1")) absl::StrAppendFormat(&last_scores_, ", %s %.2f", name, value);
     services_.host.ReportPoint(name, step_ - 1, value);

@@ -36,6 +36,19 @@ TEST(DescribeTest, SaysNoTotalThatItDoesNotKnow) {
               HasSubstr("Progress:        200/200 steps, epoch 4\n"));
 }
 
+TEST(DescribeTest, SaysWhichClassIsTakenForWhich) {
+  v1::Trial trial = RunningTrial();
+  EXPECT_THAT(DescribeText(trial, "", Now()), Not(HasSubstr("Classes in it")));
+  v1::ConfusionMatrix& confusion = *trial.add_evaluations()->mutable_confusion();
+  confusion.set_classes(3);
+  for (int count : {8, 2, 0, 0, 0, 0, 1, 3, 4}) confusion.add_counts(count);
+  // The second class has no pictures.
+  EXPECT_THAT(DescribeText(trial, "", Now()),
+              AllOf(HasSubstr("class 0     80.00 % of 10, 2 taken for class 1\n"),
+                    Not(HasSubstr("class 1 ")),
+                    HasSubstr("class 2     50.00 % of 8, 3 taken for class 1\n")));
+}
+
 TEST(DescribeTest, EscapesControlCharacters) {
   v1::Trial trial = RunningTrial();
   trial.set_reason("\x1b]0;owned\x07");

@@ -272,6 +272,28 @@ TEST_F(SessionTest, GoesOnFromTheNewestCheckpoint) {
   EXPECT_EQ(assign.resume().size_bytes(), 10);
 }
 
+TEST_F(SessionTest, BeginsWithTheWeightsOfACheckpoint) {
+  Submit();
+  FakeWorker& worker = cluster_.AddWorker("w1", 1);
+  ASSERT_THAT(cluster_.Begin(worker, kAttempt1), IsOk());
+  ASSERT_THAT(cluster_.Save(worker, kAttempt1, 1, 10), IsOk());
+  const std::string name = "checkpoints/" + StateDriver::Checkpoint(1);
+  ASSERT_THAT(cluster_.Submit(SpecFrom("tuned", name)), IsOk());
+  ASSERT_THAT(cluster_.End(worker, kAttempt1, "FINISHED"), IsOk());
+  constexpr char kTuned[] = "experiments/2/trials/1/attempts/1";
+  const session::v1::Assign& assign = worker.held.at(kTuned).assign;
+  EXPECT_FALSE(assign.has_resume());
+  EXPECT_EQ(assign.init().checkpoint(), name);
+  EXPECT_EQ(assign.init().size_bytes(), 10);
+  // What has a checkpoint of its own goes on from that.
+  ASSERT_THAT(cluster_.Begin(worker, kTuned), IsOk());
+  ASSERT_THAT(cluster_.Save(worker, kTuned, 2, 10), IsOk());
+  ASSERT_THAT(cluster_.End(worker, kTuned, "INTERNAL"), IsOk());
+  const session::v1::Assign& second = worker.held.at("experiments/2/trials/1/attempts/2").assign;
+  EXPECT_FALSE(second.has_init());
+  EXPECT_EQ(second.resume().checkpoint(), "checkpoints/" + StateDriver::Checkpoint(2));
+}
+
 TEST_F(SessionTest, RefusesAHelloThatDoesNotFit) {
   struct Case {
     std::string change;

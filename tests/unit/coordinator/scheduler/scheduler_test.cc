@@ -55,6 +55,46 @@ std::vector<std::string> Placed(const std::vector<QueuedTrials>& queue,
   return placed;
 }
 
+WorkerSlots Sized(WorkerSlots worker, int64_t memory_bytes) {
+  worker.memory_bytes = memory_bytes;
+  return worker;
+}
+
+QueuedTrials Needing(QueuedTrials queued, int64_t memory_bytes) {
+  queued.memory_bytes = memory_bytes;
+  return queued;
+}
+
+TEST(PlaceTrialsTest, GivesSlotsThatAreLargeEnough) {
+  const std::vector<WorkerSlots> workers = {Sized(Worker("a", 2), 1000),
+                                            Sized(Worker("b", 2), 5000)};
+  EXPECT_THAT(Placed({Needing(Queued(1, 1), 1000)}, workers), ElementsAre("1.1: a0"));
+  EXPECT_THAT(Placed({Needing(Queued(1, 1), 1001)}, workers), ElementsAre("1.1: b0"));
+  EXPECT_THAT(Placed({Needing(Queued(1, 2), 1001)}, workers), ElementsAre("1.1: b0 b1"));
+  // Who does not fit anywhere keeps nobody waiting.
+  EXPECT_THAT(
+      Placed({Needing(Queued(1, 3), 1001), Needing(Queued(2, 1), 5001), Queued(3, 3)}, workers),
+      ElementsAre("3.1: a0 a1 b0"));
+  // Of a worker that does not say, anything may be.
+  EXPECT_THAT(Placed({Needing(Queued(1, 1), 5001)}, {Worker("a", 1)}), ElementsAre("1.1: a0"));
+}
+
+TEST(ExplainWaitTest, SaysThatSlotsAreTooSmall) {
+  const std::vector<WorkerSlots> workers = {Sized(Worker("a", 2), 1 << 20),
+                                            Sized(Worker("b", 0, 1), 4 << 20)};
+  const std::vector<QueuedTrials> queue = {Needing(Queued(1, 1), 2 << 20),
+                                           Needing(Queued(2, 2), 2 << 20),
+                                           Needing(Queued(3, 1), 8 << 20)};
+  const auto explain = [&](int64_t experiment) {
+    return ExplainWait(queue, workers, TrialName(ExperimentName(experiment), 1));
+  };
+  EXPECT_EQ(explain(1), "waiting for 1 slot of 2 MiB: 0 of 1 free");
+  EXPECT_EQ(explain(2), "waiting for 2 slots of 2 MiB: all workers together have 1");
+  EXPECT_EQ(explain(3),
+            "waiting for 1 slot of 8 MiB: all workers together have 0; smaller batches or more "
+            "recipe.micro_batches need less");
+}
+
 TEST(PlaceTrialsTest, GivesAllSlotsOrNone) {
   EXPECT_THAT(Placed({Queued(1, 2)}, {Worker("a", 1, 2)}), IsEmpty());
   EXPECT_THAT(Placed({Queued(1, 2)}, {Worker("a", 2)}), ElementsAre("1.1: a0 a1"));

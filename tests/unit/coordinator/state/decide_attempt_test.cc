@@ -140,6 +140,34 @@ TEST_F(DecideTest, CountsARepeatedEvaluationOnce) {
   EXPECT_EQ(driver_.Trial(1, 1).objective, 20);
 }
 
+TEST_F(DecideTest, KeepsTheConfusionOfTheLastEvaluationOnly) {
+  Submit();
+  Begin();
+  for (int step : {50, 100}) {
+    auto request = driver_.Report(driver_.Trial(1, 1), "w1");
+    driver_.Add(request,
+                absl::StrCat("evaluation { step: ", step,
+                             " confusion { classes: 2 counts: [ 1, 2, 3, ", step, " ] } }"));
+    ASSERT_THAT(driver_.Commit(DecideFacts(driver_.state, request, driver_.now)), IsOk());
+  }
+  const auto& evaluations = driver_.Trial(1, 1).record.evaluations();
+  ASSERT_THAT(evaluations, SizeIs(2));
+  EXPECT_FALSE(evaluations[0].has_confusion());
+  EXPECT_EQ(evaluations[1].confusion().counts(3), 100);
+}
+
+TEST_F(DecideTest, RefusesAConfusionThatIsNoSquare) {
+  Submit();
+  Begin();
+  for (const char* confusion : {"classes: 2 counts: [ 1, 2, 3 ]", "classes: 0", "classes: 129"}) {
+    auto request = driver_.Report(driver_.Trial(1, 1), "w1");
+    driver_.Add(request, absl::StrCat("evaluation { step: 1 confusion { ", confusion, " } }"));
+    EXPECT_THAT(DecideFacts(driver_.state, request, driver_.now).status(),
+                StatusIs(absl::StatusCode::kInvalidArgument, Reason("FIELD_INVALID")))
+        << confusion;
+  }
+}
+
 TEST_F(DecideTest, AClockThatWentBackMakesNobodyWaitForIt) {
   Submit();
   for (int n = 0; n < 4; ++n) {

@@ -36,6 +36,28 @@ TEST_F(DecideTest, KeepsTheNewestAndTheBestCheckpoint) {
   EXPECT_THAT(driver_.state.TakeDeletedCheckpoints(), SizeIs(2));
 }
 
+TEST_F(DecideTest, KeepsWhatAnotherExperimentBeginsWith) {
+  Submit();
+  Begin();
+  ASSERT_THAT(driver_.Save(1, 1, "w1", 1, 10), IsOk());
+  const std::string first = "checkpoints/" + StateDriver::Checkpoint(1);
+  ASSERT_THAT(driver_.Create(SpecFrom("tuned", first)), IsOk());
+  for (int n = 2; n <= 3; ++n) ASSERT_THAT(driver_.Save(1, 1, "w1", n, 10 * n), IsOk());
+  EXPECT_THAT(Steps(driver_), ElementsAre(10, 30));
+  // Until it has ended.
+  ASSERT_THAT(driver_.CancelExperiment(2), IsOk());
+  ASSERT_THAT(driver_.Save(1, 1, "w1", 4, 40), IsOk());
+  EXPECT_THAT(Steps(driver_), ElementsAre(40));
+}
+
+TEST_F(DecideTest, RefusesToBeginWithACheckpointThatIsNotThere) {
+  Submit();
+  EXPECT_THAT(driver_.Create(SpecFrom("tuned", "checkpoints/" + StateDriver::Checkpoint(1))),
+              StatusIs(absl::StatusCode::kNotFound));
+  EXPECT_THAT(driver_.Create(SpecFrom("tuned", "checkpoints/1")),
+              StatusIs(absl::StatusCode::kInvalidArgument));
+}
+
 TEST_F(DecideTest, KeepsTheNewestCheckpointWithoutAnyEvaluation) {
   Submit();
   Begin();

@@ -29,6 +29,13 @@ inline v1::ExperimentSpec SyntheticSpec(const std::string& name, const std::stri
                    more));
 }
 
+// One that begins with the weights of `checkpoint`.
+inline v1::ExperimentSpec SpecFrom(const std::string& name, const std::string& checkpoint) {
+  v1::ExperimentSpec spec = SyntheticSpec(name);
+  spec.mutable_recipe()->mutable_init_from()->set_checkpoint(checkpoint);
+  return spec;
+}
+
 // A sweep over `count` points.
 inline std::string LinearSearch(int count, int max_parallel, int patience = 0) {
   return absl::StrCat(

@@ -31,7 +31,7 @@ std::string Export(const std::string& checkpoint) {
   const auto view = CheckpointView::Open(checkpoint, "c");
   CVT_CHECK_OK(view.status());
   std::string file;
-  CVT_CHECK_OK(WriteSafetensors(*view, [&file](absl::string_view bytes) {
+  CVT_CHECK_OK(WriteSafetensors(*view, Weights::kTrained, [&file](absl::string_view bytes) {
     file.append(bytes.data(), bytes.size());
     return absl::OkStatus();
   }));
@@ -111,8 +111,18 @@ TEST(SafetensorsTest, ExportsNothingWithoutParametersAndBuffers) {
   const std::string checkpoint =
       MakeCheckpoint({{"m", Tensor::DATA_TYPE_U8, {2}, Tensor::ROLE_OPTIMIZER_STATE}});
   CVT_ASSERT_OK_AND_ASSIGN(const CheckpointView view, CheckpointView::Open(checkpoint, "c"));
-  EXPECT_THAT(WriteSafetensors(view, [](absl::string_view) { return absl::OkStatus(); }),
-              StatusIs(absl::StatusCode::kFailedPrecondition));
+  EXPECT_THAT(
+      WriteSafetensors(view, Weights::kTrained, [](absl::string_view) { return absl::OkStatus(); }),
+      StatusIs(absl::StatusCode::kFailedPrecondition));
+}
+
+TEST(SafetensorsTest, ExportsNoAveragesWhereThereAreNone) {
+  const std::string checkpoint = MakeCheckpoint();
+  CVT_ASSERT_OK_AND_ASSIGN(const CheckpointView view, CheckpointView::Open(checkpoint, "c"));
+  EXPECT_EQ(EvaluatedWeights(view), Weights::kTrained);
+  EXPECT_THAT(WriteSafetensors(view, Weights::kAveraged,
+                               [](absl::string_view) { return absl::OkStatus(); }),
+              StatusIs(absl::StatusCode::kFailedPrecondition, Message(HasSubstr("no averages"))));
 }
 
 TEST(SafetensorsTest, ReturnsTheErrorsOfTheSink) {
@@ -120,7 +130,7 @@ TEST(SafetensorsTest, ReturnsTheErrorsOfTheSink) {
   CVT_ASSERT_OK_AND_ASSIGN(const CheckpointView view, CheckpointView::Open(checkpoint, "c"));
   for (int good = 0; good < 7; ++good) {
     int calls = 0;
-    EXPECT_THAT(WriteSafetensors(view,
+    EXPECT_THAT(WriteSafetensors(view, Weights::kTrained,
                                  [&](absl::string_view) {
                                    return calls++ < good ? absl::OkStatus()
                                                          : ResourceExhausted(

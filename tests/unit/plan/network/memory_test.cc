@@ -3,6 +3,7 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include "plan/network/named_layers.h"
 #include "plan/network/parameters.h"
 #include "tests/unit/plan/network/models.h"
 
@@ -38,11 +39,37 @@ TEST(PeakMemoryBytesTest, AddsUpItsParts) {
   EXPECT_GT(PeakMemoryBytes(network, plain).value(), kProcessBytes);
 }
 
+TEST(PeakMemoryBytesTest, CountsAveragesAndNoGradientsOfWhatIsFrozen) {
+  const NetworkDescription network = Describe(DemoModel());
+  const MemoryOptions all{.size = {96, 96}, .batch_size = 2, .optimizer_state_per_parameter = 2};
+  MemoryOptions averaged = all;
+  averaged.averaged = true;
+  EXPECT_EQ(PeakMemoryBytes(network, averaged).value() - PeakMemoryBytes(network, all).value(),
+            ParameterBytes(network) + BufferBytes(network));
+
+  MemoryOptions frozen = all;
+  frozen.frozen = FrozenLayers(network, {"backbone"}).value();
+  // Of the last layer: 128 x 12 weights and 12 biases; of the rest, gradient and two numbers each
+  // less, and no activations but the input of that layer.
+  const int64_t trained = 4 * (128 * 12 + 12);
+  EXPECT_EQ(ActivationBytes(network, {96, 96}, frozen.frozen).value(), 4 * 128);
+  EXPECT_GT(PeakMemoryBytes(network, all).value() - PeakMemoryBytes(network, frozen).value(),
+            3 * (ParameterBytes(network) - trained));
+}
+
+TEST(PeakMemoryBytesTest, OfHalfThePrecisionIsLess) {
+  const NetworkDescription network = Describe(DemoModel());
+  MemoryOptions options{.size = {96, 96}, .batch_size = 8};
+  const int64_t whole = PeakMemoryBytes(network, options).value();
+  options.half_precision = true;
+  EXPECT_LT(PeakMemoryBytes(network, options).value(), whole);
+}
+
 TEST(OverwritesInputTest, SparesWhatTheBackwardPassNeeds) {
   NetworkDescription network = OneConvolution(false);
   network.layers.push_back({"relu", Activation{}, {0}});  // the convolution's own output
   network.layers.push_back({"bn", BatchNorm{8}, {1}});
-  network.layers.push_back({"relu6", Activation{Activation::Kind::kRelu6}, {2}});
+  network.layers.push_back({"relu1", Activation{}, {2}});
   network.layers.push_back({"bn2", BatchNorm{8}, {3}});
   network.layers.push_back({"silu", Activation{Activation::Kind::kSilu}, {4}});
   network.layers.push_back({"add", Add{}, {5, 3}});

@@ -12,7 +12,7 @@ using ::testing::ElementsAre;
 
 TEST(EvaluationMetricsTest, HavePlainNamesByDefault) {
   EXPECT_THAT(EvaluationMetrics(SmallSpec().recipe()),
-              ElementsAre("val/top1", "val/top5", "val/loss"));
+              ElementsAre("val/top1", "val/top5", "val/loss", "val/ece"));
 }
 
 TEST(EvaluationMetricsTest, NameSizesAndConditions) {
@@ -25,8 +25,8 @@ TEST(EvaluationMetricsTest, NameSizesAndConditions) {
   EXPECT_EQ(EvaluationPrefix(recipe.evaluation(), 0, 1), "val/noisy");
   EXPECT_EQ(EvaluationPrefix(recipe.evaluation(), 1, 1), "val@64px/noisy");
   const std::vector<std::string> names = EvaluationMetrics(recipe);
-  EXPECT_EQ(names.size(), 15u);
-  EXPECT_EQ(names.back(), "val/mean/loss");
+  EXPECT_EQ(names.size(), 20u);
+  EXPECT_EQ(names.back(), "val/mean/ece");
 }
 
 TEST(EvaluationMetricsTest, OfASyntheticTaskIsOne) {

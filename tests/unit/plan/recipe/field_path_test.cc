@@ -33,7 +33,7 @@ TEST(TypeOfFieldTest, KnowsEveryScalar) {
   EXPECT_EQ(KindOf("recipe.dataset.name"), FieldType::Kind::kText);
   EXPECT_EQ(KindOf("recipe.model.small_resnet.widths.3"), FieldType::Kind::kInteger);
   EXPECT_THAT(TypeOfField(*v1::ExperimentSpec::descriptor(), "recipe.precision")->enum_values,
-              ElementsAre("fp32", "bf16"));
+              ElementsAre("fp32", "bf16", "fp16"));
 }
 
 TEST(TypeOfFieldTest, RefusesWhatIsNoSingleValue) {

@@ -94,6 +94,7 @@ TEST(ResolveTest, WritesEveryDefault) {
             sizes { resize: 256 crop: 224 }
             conditions { name: "clean" noise: 0 }
             batch_size: 64
+            confusion_matrix: false
           }
           checkpoint {
             every { epochs: 1 }
@@ -102,11 +103,44 @@ TEST(ResolveTest, WritesEveryDefault) {
           }
           precision: PRECISION_FP32
           seed: 0
+          micro_batches: 1
         }
         resources { slots: 1 logical_ranks: 1 }
         priority: 50
         retry { user_max: 0 out_of_memory_max: 1 infrastructure_max: 20 }
       )pb"));
+}
+
+TEST(ResolveTest, WritesTheDefaultsOfEachSchedule) {
+  const auto rate = [](const std::string& given) {
+    const v1::ExperimentSpec spec = Resolved(SmallSpec(
+        {"recipe.learning_rate=" + given, "recipe.ema={}", "recipe.optimizer={adamw: {}}"}));
+    EXPECT_THAT(spec.recipe().ema(), EqualsProto("decay: 0.9999 every_steps: 1 warmup: true"));
+    EXPECT_THAT(spec.recipe().optimizer().adamw(),
+                EqualsProto("beta1: 0.9 beta2: 0.999 epsilon: 1e-8 weight_decay: 0.01 "
+                            "decay_one_dimensional: false"));
+    return spec.recipe().learning_rate();
+  };
+  EXPECT_THAT(rate("{step: {max: 0.1, every_epochs: 3}}"),
+              EqualsProto("step { max: 0.1 every_epochs: 3 gamma: 0.1 warmup_steps: 0 "
+                          "warmup_epochs: 0 warmup_init: 0 }"));
+  EXPECT_THAT(rate("{polynomial: {max: 0.1}}"),
+              EqualsProto("polynomial { max: 0.1 min: 0 power: 1 warmup_steps: 0 warmup_epochs: 0 "
+                          "warmup_init: 0 }"));
+  EXPECT_THAT(
+      rate("{one_cycle: {max: 0.1}}"),
+      EqualsProto("one_cycle { max: 0.1 div_factor: 25 final_div_factor: 1e4 pct_start: 0.3 "
+                  "anneal: ANNEAL_COSINE }"));
+  EXPECT_THAT(
+      rate("{constant: {value: 0.1}}"),
+      EqualsProto("constant { value: 0.1 warmup_steps: 0 warmup_epochs: 0 warmup_init: 0 }"));
+}
+
+// A search may bring in averages by one of their fields.
+TEST(ResolveTest, ATrialHasTheDefaultsOfWhatItsSearchBroughtIn) {
+  const auto recipe = ConcreteRecipe(Resolved(SmallSpec()), {{"recipe.ema.decay", "0.99"}});
+  ASSERT_TRUE(recipe.ok()) << recipe.status();
+  EXPECT_THAT(recipe->ema(), EqualsProto("decay: 0.99 every_steps: 1 warmup: true"));
 }
 
 TEST(ResolveTest, KeepsWhatIsGiven) {

@@ -108,7 +108,8 @@ TEST(ValidateTest, TellsAllThatIsMissing) {
                           "small_resnet, swin, vgg, vit",
                           "recipe.epochs: is required: a number in [1, 100000]",
                           "recipe.sampler: is required: one of single_scale, multi_scale",
-                          "recipe.learning_rate: is required: one of cosine, constant"));
+                          "recipe.learning_rate: is required: one of cosine, constant, step, "
+                          "polynomial, one_cycle"));
 }
 
 TEST(ValidateTest, ChecksDataAndModel) {
@@ -278,7 +279,15 @@ TEST(ValidateTest, ChecksLossOptimizerAndRate) {
       kSmallExperiment,
       {{"recipe.loss={label_smoothing: 1}",
         "recipe.loss.label_smoothing: must be in [0, 1), got 1"},
-       {"recipe.optimizer={}", "recipe.optimizer: must be one of sgd"},
+       {"recipe.optimizer={}", "recipe.optimizer: must be one of sgd, adamw"},
+       {"recipe.optimizer={adamw: {}, clip_norm: 1}", ""},
+       {"recipe.optimizer={adamw: {beta1: 1}}", "recipe.optimizer.adamw.beta1: must be in [0, 1)"},
+       {"recipe.optimizer={adamw: {beta2: -1}}", "recipe.optimizer.adamw.beta2: must be in [0, 1)"},
+       {"recipe.optimizer={adamw: {epsilon: 0}}",
+        "recipe.optimizer.adamw.epsilon: must be in (0, 1]"},
+       {"recipe.optimizer={adamw: {weight_decay: 2}}", "recipe.optimizer.adamw.weight_decay"},
+       {"recipe.optimizer={sgd: {}, clip_norm: 0}",
+        "recipe.optimizer.clip_norm: must be in (0, 1000000]"},
        {"recipe.optimizer={sgd: {momentum: 1}}", "recipe.optimizer.sgd.momentum"},
        {"recipe.optimizer={sgd: {weight_decay: -0.1}}", "recipe.optimizer.sgd.weight_decay"},
        {"recipe.optimizer={sgd: {nesterov: true}}", ""},
@@ -294,7 +303,48 @@ TEST(ValidateTest, ChecksLossOptimizerAndRate) {
        {rate + "={cosine: {max: 0.1, warmup_epochs: 11}}",
         rate + ".cosine.warmup_epochs: must be in [0, 10]"},
        {rate + "={cosine: {max: 0.1, warmup_epochs: 1, warmup_steps: 5}}",
-        rate + ".cosine.warmup_epochs: cannot be given together with warmup_steps"}});
+        rate + ".cosine.warmup_epochs: cannot be given together with warmup_steps"},
+       {rate + "={step: {max: 0.1, milestones: [3, 6], gamma: 0.2}}", ""},
+       {rate + "={step: {max: 0.1, every_epochs: 3, warmup_epochs: 1}}", ""},
+       {rate + "={step: {max: 0.1}}", rate + ".step: must have exactly one of milestones"},
+       {rate + "={step: {max: 0.1, milestones: [3], every_epochs: 3}}", rate + ".step: must have"},
+       {rate + "={step: {max: 0.1, milestones: [3, 3]}}",
+        rate + ".step.milestones.1: must come after the milestone before it, got 3"},
+       {rate + "={step: {max: 0.1, milestones: [11]}}",
+        rate + ".step.milestones.0: must be in [1, 10]"},
+       {rate + "={step: {max: 0.1, every_epochs: 0}}", rate + ".step.every_epochs"},
+       {rate + "={step: {max: 0.1, every_epochs: 3, gamma: 0}}", rate + ".step.gamma"},
+       {rate + "={polynomial: {max: 0.1, power: 0.9, warmup_steps: 5}}", ""},
+       {rate + "={polynomial: {max: 0.1, min: 0.2}}", rate + ".polynomial.min"},
+       {rate + "={polynomial: {max: 0.1, power: 0}}", rate + ".polynomial.power"},
+       {rate + "={one_cycle: {max: 0.1, anneal: linear}}", ""},
+       {rate + "={one_cycle: {max: 0.1, pct_start: 1}}",
+        rate + ".one_cycle.pct_start: must be in (0, 1)"},
+       {rate + "={one_cycle: {max: 0.1, div_factor: 0.5}}", rate + ".one_cycle.div_factor"},
+       {rate + "={one_cycle: {max: 0.1, final_div_factor: 0}}",
+        rate + ".one_cycle.final_div_factor"},
+       {rate + "={one_cycle: {}}", rate + ".one_cycle.max: is required"}});
+}
+
+TEST(ValidateTest, ChecksAveragesPartsAndWhatIsFrozen) {
+  ExpectCases(
+      kSmallExperiment,
+      {{"recipe.ema={decay: 0.999, every_steps: 8}", ""},
+       {"recipe.ema={decay: 1}", "recipe.ema.decay: must be in [0, 1), got 1"},
+       {"recipe.ema={every_steps: 0}", "recipe.ema.every_steps: must be in [1, 1000000]"},
+       {"recipe.micro_batches=4", ""},
+       {"recipe.micro_batches=0", "recipe.micro_batches: must be in [1, 1024], got 0"},
+       {"recipe.precision=fp16", ""},
+       {"recipe.frozen=[conv1, bn1]", ""},
+       {"recipe.init_from={checkpoint: checkpoints/9f3c5d1e-0b7a-4c66-8f0e-2f6f1c0d9a11}", ""},
+       {"recipe.init_from={except: [fc]}", "recipe.init_from.checkpoint: is required"},
+       {"recipe.init_from={checkpoint: best.pt}",
+        "recipe.init_from.checkpoint: must be a checkpoint: checkpoints/{uuid}, got"},
+       {"recipe.frozen=[conv1, conv1]", "recipe.frozen.1: is given twice"},
+       {"recipe.evaluation={confusion_matrix: true}", ""}});
+  v1::ExperimentSpec spec = SmallSpec({"recipe.evaluation={confusion_matrix: true}"});
+  spec.mutable_recipe()->mutable_model()->set_num_classes(129);
+  EXPECT_THAT(Lines(spec), ElementsAre(HasSubstr("needs at most 128 classes")));
 }
 
 TEST(ValidateTest, ChecksEvaluationAndCheckpoints) {

@@ -1,23 +1,19 @@
 #include "worker/trainer/train/training_loop.h"
 
 #include <gmock/gmock.h>
-#include <google/protobuf/text_format.h>
 #include <gtest/gtest.h>
-#include <torch/torch.h>
+#include <torch/types.h>
+#include <torch/utils.h>
 
 #include <algorithm>
 #include <cstring>
-#include <functional>
 #include <memory>
 #include <string>
 #include <vector>
 
-#include "common/status_macros.h"
-#include "common/thread.h"
-#include "plan/recipe/resolve.h"
+#include "plan/curriculum/trial_plan.h"
 #include "tests/support/status_matchers.h"
-#include "tests/unit/worker/trainer/support/fakes.h"
-#include "tests/unit/worker/trainer/train/attempt_fixtures.h"
+#include "tests/unit/worker/trainer/train/training_fixtures.h"
 #include "worker/trainer/train/attempt.h"
 
 namespace cvtrain::trainer {
@@ -33,136 +29,9 @@ using ::testing::Key;
 using ::testing::Not;
 using ::testing::SizeIs;
 
-constexpr int kClasses = 4;
-
-// Three epochs in two stages, sizes 16 to 32, a small network, RangeAugment.
-constexpr char kRecipe[] = R"pb(
-  task: TASK_CLASSIFICATION
-  dataset { name: "patterns" train_split: "train" validation_split: "test" }
-  model {
-    small_resnet { widths: 8 widths: 16 blocks: 1 stem: STEM_CIFAR zero_init_residual: true }
-    num_classes: 4
-  }
-  epochs: 3
-  sampler {
-    multi_scale {
-      base { height: 24 width: 24 batch_size: 6 }
-      scales { min: 16 max: 32 count: 3 divisible_by: 8 }
-      variable_batch: true
-      include_base: true
-      curriculum {
-        stages {
-          list {
-            from_epoch: 0
-            scales { min: 16 max: 24 count: 2 divisible_by: 8 }
-          }
-          list { from_epoch: 2 }
-        }
-      }
-    }
-  }
-  augmentation {
-    range_augment {
-      target_psnr { start: 40 end: 20 curve: CURVE_COSINE }
-      operations: OPERATION_BRIGHTNESS
-      operations: OPERATION_CONTRAST
-      operations: OPERATION_NOISE
-      alpha: 100
-      learning_rate_multiplier: 0.3
-      weight_decay: 0
-    }
-  }
-  loss { label_smoothing: 0.1 }
-  optimizer { sgd { momentum: 0.9 weight_decay: 5e-4 nesterov: true } }
-  learning_rate { cosine { max: 0.1 warmup_steps: 4 } }
-  evaluation {
-    every_epochs: 1
-    sizes { resize: 27 crop: 24 }
-    sizes { resize: 18 crop: 16 }
-    conditions { name: "clean" }
-    conditions { name: "noisy" noise: 0.1 }
-    batch_size: 10
-  }
-  checkpoint { every { epochs: 1 } }
-  precision: PRECISION_FP32
-  seed: 7
-)pb";
-
-v1::Start MakeStart(int world_size = 1, int logical_ranks = 1) {
-  v1::Start start;
-  start.set_attempt("experiments/1/trials/2/attempts/1");
-  CVT_CHECK(google::protobuf::TextFormat::ParseFromString(kRecipe, start.mutable_recipe()));
-  start.set_recipe_digest(std::string(64, 'a'));
-  start.set_plan_version(plan::kPlanVersion);
-  start.mutable_dataset()->set_digest(std::string(64, 'b'));
-  for (const auto& [name, images] : {std::pair("train", 50), std::pair("test", 24)}) {
-    cvtrain::v1::Split& split = *start.mutable_dataset()->add_splits();
-    split.set_name(name);
-    split.set_images(images);
-  }
-  start.set_world_size(world_size);
-  start.set_logical_ranks(logical_ranks);
-  start.set_threads(1);
-  return start;
-}
-
-struct RunOptions {
-  int64_t fail_at = -1;
-  int64_t stall_at = -1;
-  std::function<void()> stalled = {};
-  std::vector<int64_t> bad = {};
-};
-
-void RunRank(const v1::Start& start, const std::string& checkpoint, StoreTransport& store,
-             Rank& rank, const RunOptions& options = {}) {
-  at::globalContext().setDeterministicAlgorithms(true, false);
-  const BatchSourceFactory sources = [&](const BatchSourceContext& context) {
-    auto source = std::make_unique<PatternSource>(context, kClasses);
-    source->FailAt(options.fail_at);
-    source->NoteBadSamples(options.bad);
-    source->StallAt(options.stall_at, options.stalled);
-    return absl::StatusOr<std::unique_ptr<BatchSource>>(std::move(source));
-  };
-  rank.result = RunAttempt(start, start.has_resume() ? FileOf(checkpoint) : UniqueFd(),
-                           {.host = rank.host,
-                            .checkpoints = rank.sink,
-                            .store = store,
-                            .batch_sources = sources,
-                            .clock = RealClock()});
-}
-
-void RunAlone(const v1::Start& start, Rank& rank, const std::string& checkpoint = "",
-              const RunOptions& options = {}) {
-  InMemoryStore store;
-  RunRank(start, checkpoint, store, rank, options);
-  EXPECT_EQ(store.calls(), 0);
-}
-
-// Each rank on a thread of its own, as if they were processes.
-void RunTogether(v1::Start start, std::vector<std::unique_ptr<Rank>>& ranks,
-                 const std::string& checkpoint = "") {
-  InMemoryStore store;
-  std::vector<std::unique_ptr<Thread>> threads;
-  start.set_world_size(static_cast<int32_t>(ranks.size()));
-  for (size_t i = 0; i < ranks.size(); ++i) {
-    start.set_rank(static_cast<int32_t>(i));
-    threads.push_back(std::make_unique<Thread>(
-        "rank", [&, i, start](StopToken) { RunRank(start, checkpoint, store, *ranks[i]); }));
-  }
-}
-
-std::vector<std::unique_ptr<Rank>> MakeRanks(int count) {
-  std::vector<std::unique_ptr<Rank>> ranks;
-  for (int i = 0; i < count; ++i) ranks.push_back(std::make_unique<Rank>());
-  return ranks;
-}
-
-constexpr StopRequest kPause = {.mode = StopRequest::Mode::kCheckpoint,
-                                .cause = cvtrain::v1::CAUSE_PAUSED};
-
 TEST(TrainingLoopTest, TrainsEvaluatesAndKeepsItsState) {
   Rank rank;
-  RunAlone(MakeStart(), rank);
+  RunAlone(MakeTrainingStart(), rank);
   ASSERT_EQ(rank.result.cause, cvtrain::v1::CAUSE_FINISHED) << rank.result.message;
   EXPECT_THAT(rank.result.sample_digest, SizeIs(64));
 
@@ -214,7 +83,7 @@ TEST(TrainingLoopTest, TrainsEvaluatesAndKeepsItsState) {
 
 TEST(TrainingLoopTest, GoesOnAsIfItHadNotBeenInterrupted) {
   Rank whole;
-  RunAlone(MakeStart(), whole);
+  RunAlone(MakeTrainingStart(), whole);
   const auto expected = TensorsOf(LastFile(whole));
   ASSERT_GT(whole.result.end_step, 20);
 
@@ -230,7 +99,7 @@ TEST(TrainingLoopTest, GoesOnAsIfItHadNotBeenInterrupted) {
         rank->host.StopAfter(stride == 1 ? 1 : step + stride, kPause);
       }
       const v1::Start start =
-          checkpoint.empty() ? MakeStart() : ResumeFrom(MakeStart(), checkpoint);
+          checkpoint.empty() ? MakeTrainingStart() : ResumeFrom(MakeTrainingStart(), checkpoint);
       RunAlone(start, *rank, checkpoint);
       checkpoint = LastFile(*rank);
       step = rank->result.end_step;
@@ -252,16 +121,16 @@ TEST(TrainingLoopTest, AStageIsMeasuredOverAllAttempts) {
     return last;
   };
   Rank whole;
-  RunAlone(MakeStart(), whole);
+  RunAlone(MakeTrainingStart(), whole);
   // The second stage begins with the third epoch; stop two steps before its end.
   Rank first;
   first.host.StopAfter(whole.result.end_step - 2, kPause);
-  RunAlone(MakeStart(), first);
+  RunAlone(MakeTrainingStart(), first);
   const session::v1::StageMeasured part = last_stage(first);
   ASSERT_EQ(part.stage(), 1);
   ASSERT_GT(part.steps(), 2);
   Rank second;
-  RunAlone(ResumeFrom(MakeStart(), LastFile(first)), second, LastFile(first));
+  RunAlone(ResumeFrom(MakeTrainingStart(), LastFile(first)), second, LastFile(first));
   const session::v1::StageMeasured all = last_stage(second);
   EXPECT_EQ(all.stage(), 1);
   EXPECT_EQ(all.steps(), last_stage(whole).steps());
@@ -272,10 +141,10 @@ TEST(TrainingLoopTest, AStageIsMeasuredOverAllAttempts) {
 TEST(TrainingLoopTest, RemembersBadPicturesOverAttempts) {
   Rank first;
   first.host.StopAfter(2, kPause);
-  RunAlone(MakeStart(), first, "", {.bad = {3, 5}});
+  RunAlone(MakeTrainingStart(), first, "", {.bad = {3, 5}});
   Rank second;
   second.host.StopAfter(4, kPause);
-  RunAlone(ResumeFrom(MakeStart(), LastFile(first)), second, LastFile(first));
+  RunAlone(ResumeFrom(MakeTrainingStart(), LastFile(first)), second, LastFile(first));
   // The second source has found none by itself.
   const storage::v1::CheckpointManifest manifest = ManifestIn(LastFile(second));
   const auto& states = manifest.states();
@@ -287,7 +156,7 @@ TEST(TrainingLoopTest, RemembersBadPicturesOverAttempts) {
 
 TEST(TrainingLoopTest, TwoRanksGoOnAsIfTheyHadNotBeenInterrupted) {
   auto whole = MakeRanks(2);
-  RunTogether(MakeStart(2, 2), whole);
+  RunTogether(MakeTrainingStart(2, 2), whole);
   ASSERT_EQ(whole[0]->result.cause, cvtrain::v1::CAUSE_FINISHED) << whole[0]->result.message;
   ASSERT_EQ(whole[1]->result.cause, cvtrain::v1::CAUSE_FINISHED) << whole[1]->result.message;
   EXPECT_THAT(whole[1]->sink.taken(), IsEmpty());
@@ -296,7 +165,7 @@ TEST(TrainingLoopTest, TwoRanksGoOnAsIfTheyHadNotBeenInterrupted) {
   // Only one rank is told to stop; both do, at the same step.
   auto first = MakeRanks(2);
   first[1]->host.StopAfter(7, kPause);
-  RunTogether(MakeStart(2, 2), first);
+  RunTogether(MakeTrainingStart(2, 2), first);
   EXPECT_EQ(first[0]->result.cause, cvtrain::v1::CAUSE_PAUSED) << first[0]->result.message;
   EXPECT_EQ(first[1]->result.cause, cvtrain::v1::CAUSE_PAUSED);
   EXPECT_EQ(first[0]->result.end_step, 7);
@@ -304,7 +173,7 @@ TEST(TrainingLoopTest, TwoRanksGoOnAsIfTheyHadNotBeenInterrupted) {
 
   const std::string checkpoint = LastFile(*first[0]);
   auto second = MakeRanks(2);
-  RunTogether(ResumeFrom(MakeStart(2, 2), checkpoint), second, checkpoint);
+  RunTogether(ResumeFrom(MakeTrainingStart(2, 2), checkpoint), second, checkpoint);
   EXPECT_EQ(second[0]->result.cause, cvtrain::v1::CAUSE_FINISHED) << second[0]->result.message;
   EXPECT_EQ(second[0]->result.sample_digest, whole[0]->result.sample_digest);
   EXPECT_EQ(TensorsOf(LastFile(*second[0])), TensorsOf(LastFile(*whole[0])));
@@ -312,7 +181,7 @@ TEST(TrainingLoopTest, TwoRanksGoOnAsIfTheyHadNotBeenInterrupted) {
 
 TEST(TrainingLoopTest, TheGradientDoesNotDependOnTheNumberOfProcesses) {
   // One epoch: rounding differs, and grows with every step.
-  v1::Start start = MakeStart(1, 3);
+  v1::Start start = MakeTrainingStart(1, 3);
   start.mutable_recipe()->set_epochs(1);
   Rank alone;
   RunAlone(start, alone);
@@ -340,13 +209,13 @@ TEST(TrainingLoopTest, TheGradientDoesNotDependOnTheNumberOfProcesses) {
 TEST(TrainingLoopTest, StopsAtOnceWithoutACheckpoint) {
   Rank rank;
   rank.host.StopAfter(3, {.mode = StopRequest::Mode::kNow, .cause = cvtrain::v1::CAUSE_PREEMPTED});
-  RunAlone(MakeStart(), rank);
+  RunAlone(MakeTrainingStart(), rank);
   EXPECT_EQ(rank.result.cause, cvtrain::v1::CAUSE_PREEMPTED);
   EXPECT_THAT(rank.sink.taken(), IsEmpty());
 }
 
 TEST(TrainingLoopTest, MakesUpForACheckpointThatFoundNoBuffer) {
-  v1::Start start = MakeStart();
+  v1::Start start = MakeTrainingStart();
   start.mutable_recipe()->mutable_checkpoint()->mutable_every()->set_steps(2);
   Rank rank;
   rank.sink.HoldBuffers(true);
@@ -360,7 +229,7 @@ TEST(TrainingLoopTest, MakesUpForACheckpointThatFoundNoBuffer) {
 }
 
 TEST(TrainingLoopTest, SavesAgainWhatWasLost) {
-  v1::Start start = MakeStart();
+  v1::Start start = MakeTrainingStart();
   Rank rank;
   rank.host.StopAfter(4, kPause);
   start.mutable_recipe()->mutable_checkpoint()->mutable_every()->set_steps(2);
@@ -372,7 +241,7 @@ TEST(TrainingLoopTest, SavesAgainWhatWasLost) {
 }
 
 TEST(TrainingLoopTest, SavesTheSameStepAgainAtTheEnd) {
-  const v1::Start start = MakeStart();
+  const v1::Start start = MakeTrainingStart();
   Rank rank;
   RunAlone(start, rank);
   ASSERT_EQ(rank.result.cause, cvtrain::v1::CAUSE_FINISHED) << rank.result.message;
@@ -388,7 +257,7 @@ TEST(TrainingLoopTest, SavesTheSameStepAgainAtTheEnd) {
 
 TEST(TrainingLoopTest, AWaitForDataLeavesRoomForAStop) {
   Rank rank;
-  RunAlone(MakeStart(), rank, "",
+  RunAlone(MakeTrainingStart(), rank, "",
            {.stall_at = 3, .stalled = [&] { rank.host.StopAfter(1, kPause); }});
   EXPECT_EQ(rank.result.cause, kPause.cause);
   EXPECT_EQ(rank.result.end_step, 3);
@@ -397,28 +266,28 @@ TEST(TrainingLoopTest, AWaitForDataLeavesRoomForAStop) {
 
   // And what is resumed there is what it would have been.
   Rank whole;
-  RunAlone(MakeStart(), whole);
+  RunAlone(MakeTrainingStart(), whole);
   Rank rest;
-  RunAlone(ResumeFrom(MakeStart(), LastFile(rank)), rest, LastFile(rank));
+  RunAlone(ResumeFrom(MakeTrainingStart(), LastFile(rank)), rest, LastFile(rank));
   EXPECT_EQ(TensorsOf(LastFile(rest)), TensorsOf(LastFile(whole)));
 }
 
 TEST(TrainingLoopTest, HasStartedWhenTheFirstPicturesAreThere) {
   Rank rank;
-  RunAlone(MakeStart(), rank, "",
+  RunAlone(MakeTrainingStart(), rank, "",
            {.stall_at = 0, .stalled = [&] { rank.host.StopAfter(1, kPause); }});
   EXPECT_THAT(rank.host.facts(), IsEmpty());
   EXPECT_THAT(rank.sink.taken(), IsEmpty());
   Rank other;
   other.host.StopAfter(2, kPause);
-  RunAlone(MakeStart(), other);
+  RunAlone(MakeTrainingStart(), other);
   ASSERT_FALSE(other.host.facts().empty());
   EXPECT_TRUE(other.host.facts()[0].has_started());
 }
 
 TEST(TrainingLoopTest, EvaluationsCountAsActivity) {
   Rank rank;
-  RunAlone(MakeStart(), rank);
+  RunAlone(MakeTrainingStart(), rank);
   // Three epochs, two sizes, three batches of at most ten pictures, two conditions.
   EXPECT_EQ(rank.host.activity(), 3 * 2 * 3 * 2);
 }
@@ -426,17 +295,17 @@ TEST(TrainingLoopTest, EvaluationsCountAsActivity) {
 TEST(TrainingLoopTest, SuspectsACheckpointThatIsDamaged) {
   Rank first;
   first.host.StopAfter(2, kPause);
-  RunAlone(MakeStart(), first);
+  RunAlone(MakeTrainingStart(), first);
   std::string damaged = LastFile(first);
   damaged[damaged.size() / 2] ^= 1;
   Rank second;
-  RunAlone(ResumeFrom(MakeStart(), LastFile(first)), second, damaged);
+  RunAlone(ResumeFrom(MakeTrainingStart(), LastFile(first)), second, damaged);
   EXPECT_EQ(second.result.cause, cvtrain::v1::CAUSE_INTERNAL);
   EXPECT_EQ(second.result.suspect, v1::Exit::SUSPECT_CHECKPOINT);
 }
 
 TEST(TrainingLoopTest, ReportsADivergedLoss) {
-  v1::Start start = MakeStart();
+  v1::Start start = MakeTrainingStart();
   start.mutable_recipe()->mutable_learning_rate()->mutable_constant()->set_value(1e30);
   Rank rank;
   RunAlone(start, rank);
@@ -447,7 +316,7 @@ TEST(TrainingLoopTest, ReportsADivergedLoss) {
 
 TEST(TrainingLoopTest, ReportsBadData) {
   Rank rank;
-  RunAlone(MakeStart(), rank, "", {.fail_at = 2});
+  RunAlone(MakeTrainingStart(), rank, "", {.fail_at = 2});
   EXPECT_EQ(rank.result.cause, cvtrain::v1::CAUSE_DATA);
   EXPECT_EQ(rank.result.end_step, 2);
 }
@@ -455,8 +324,8 @@ TEST(TrainingLoopTest, ReportsBadData) {
 TEST(TrainingLoopTest, RefusesACheckpointOfAnotherRecipe) {
   Rank first;
   first.host.StopAfter(2, kPause);
-  RunAlone(MakeStart(), first);
-  v1::Start start = ResumeFrom(MakeStart(), LastFile(first));
+  RunAlone(MakeTrainingStart(), first);
+  v1::Start start = ResumeFrom(MakeTrainingStart(), LastFile(first));
   start.set_recipe_digest(std::string(64, 'x'));
   Rank second;
   RunAlone(start, second, LastFile(first));
@@ -465,7 +334,7 @@ TEST(TrainingLoopTest, RefusesACheckpointOfAnotherRecipe) {
 }
 
 TEST(TrainingLoopTest, RefusesAnotherPlanVersion) {
-  v1::Start start = MakeStart();
+  v1::Start start = MakeTrainingStart();
   start.set_plan_version(plan::kPlanVersion + 1);
   Rank rank;
   RunAlone(start, rank);
@@ -474,7 +343,7 @@ TEST(TrainingLoopTest, RefusesAnotherPlanVersion) {
 }
 
 TEST(TrainingLoopTest, TrainsInBfloat16) {
-  v1::Start start = MakeStart();
+  v1::Start start = MakeTrainingStart();
   start.mutable_recipe()->set_epochs(1);
   start.mutable_recipe()->mutable_augmentation()->clear_range_augment();
   Rank exact;
