@@ -111,10 +111,9 @@ class PerceptronSubject : public Subject {
   }
   double Step(const trainer::Batch& batch) override {
     trainer::ZeroGradients(parameters_);
-    at::Tensor x = at::from_blob(const_cast<uint8_t*>(batch.pixels.data()),
-                                 {batch.count, batch.height * batch.width * 3}, at::kByte)
-                       .to(at::kFloat)
-                       .div_(255);
+    const at::Tensor bytes = at::from_blob(const_cast<uint8_t*>(batch.pixels.data()),
+                                           {batch.count, batch.height, batch.width, 3}, at::kByte);
+    at::Tensor x = bytes.permute({0, 3, 1, 2}).to(at::kFloat).div_(255).flatten(1);
     for (size_t i = 0; i < parameters_.size(); i += 2) {
       x = at::linear(x, parameters_[i], parameters_[i + 1]);
       if (i + 2 < parameters_.size()) x = at::relu(x);
