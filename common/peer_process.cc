@@ -35,8 +35,10 @@ std::string ReadLink(const char* path) {
 }  // namespace
 
 std::string PeerProcess::Place() {
-  return absl::StrCat(ReadWord("/proc/sys/kernel/random/boot_id"), " ",
-                      ReadLink("/proc/self/ns/pid"), " uid:", ::geteuid());
+  const std::string boot = ReadWord("/proc/sys/kernel/random/boot_id");
+  const std::string processes = ReadLink("/proc/self/ns/pid");
+  const std::string place = absl::StrCat(boot, " ", processes, " uid:", ::geteuid());
+  return boot.empty() || processes.empty() ? absl::StrCat(place, " unknown:", ::getpid()) : place;
 }
 
 pid_t PeerProcess::Self() { return ::getpid(); }
@@ -55,8 +57,13 @@ bool PeerProcess::HasEnded() const {
 
 absl::StatusOr<UniqueFd> PeerProcess::OpenFile(int fd) const {
   const std::string path = absl::StrCat("/proc/", pid_, "/fd/", fd);
-  UniqueFd file(::open(path.c_str(), O_RDWR | O_CLOEXEC));
-  if (!file.valid()) return ErrnoToStatus(errno, "opening", path);
+  // Whatever it is, opening it must do nothing to us.
+  UniqueFd file(::open(path.c_str(), O_RDWR | O_CLOEXEC | O_NOCTTY | O_NONBLOCK));
+  const int error = errno;
+  // Its number may be another process's by now.
+  if (HasEnded())
+    return NotFound(Reason::kUnknownName, absl::StrCat("process ", pid_, " has ended"));
+  if (!file.valid()) return ErrnoToStatus(error, "opening", path);
   return file;
 }
 

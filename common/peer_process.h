@@ -14,7 +14,7 @@ namespace cvtrain {
 class PeerProcess {
  public:
   // Equal in two processes that can be each other's peers: same boot of the same machine, same
-  // namespace of process ids, same user.
+  // namespace of process ids, same user. Where the machine does not say, equal to no other's.
   static std::string Place();
 
   static pid_t Self();
@@ -27,7 +27,8 @@ class PeerProcess {
   // Whether it has ended, reaped or not; a process id that is used again does not confuse it.
   bool HasEnded() const;
 
-  // What it has open as `fd`, opened anew. Returns an error of the file system if it may not be.
+  // What it has open as `fd`, opened anew. Returns an error of the file system if it may not be,
+  // and NOT_FOUND (UNKNOWN_NAME) if the process has ended.
   absl::StatusOr<UniqueFd> OpenFile(int fd) const;
 
  private:

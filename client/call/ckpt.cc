@@ -62,6 +62,10 @@ absl::StatusOr<ExitCode> Export(const Cli& cli, const Arguments& arguments) {
   CVT_RETURN_IF_ERROR(CheckCount(positional, 1, 1, "one checkpoint, such as ckpt/9f3c"));
   if (path.empty())
     return InvalidArgument(Reason::kUsage, "--to: names the file to write, and is required");
+  if (format == "cvtrain" && weights != "evaluated") {
+    return InvalidArgument(Reason::kUsage,
+                           "--weights: is for --format safetensors; the whole checkpoint has all");
+  }
   CVT_ASSIGN_OR_RETURN(const auto connection, Connect(cli, options));
   CVT_ASSIGN_OR_RETURN(const std::string name, CheckpointNameOf(*connection, positional[0]));
   CVT_ASSIGN_OR_RETURN(const std::string bytes, Download(*connection, name));

@@ -66,7 +66,7 @@ v1::Progress JournaledProgress(const storage::v1::TrialRecord& record) {
     progress.set_flops(std::max(progress.flops(), attempt.flops()));
   }
   if (!record.evaluations().empty()) {
-    const v1::EvaluationResult last = ToProto(*record.evaluations().rbegin());
+    const storage::v1::Evaluation& last = *record.evaluations().rbegin();
     progress.set_epoch(last.epoch());
     progress.set_stage(last.stage());
   }

@@ -116,7 +116,13 @@ std::vector<TrialPlacement> PlaceTrials(absl::Span<const QueuedTrials> queue,
       const auto kind = std::find_if(kinds.begin(), kinds.end(), [slots](const auto& entry) {
         return FreeIn(entry.second) >= slots;
       });
-      if (kind == kinds.end()) return placements;
+      if (kind == kinds.end()) {
+        // What is free and large enough waits for it.
+        for (WorkerSlots& worker : workers) {
+          if (Fits(waiting, worker)) worker.free.clear();
+        }
+        break;
+      }
       placements.push_back({TrialName(waiting.experiment, number), Gang(kind->second, slots)});
       ++running;
     }
@@ -135,14 +141,14 @@ std::string ExplainWait(absl::Span<const QueuedTrials> queue, absl::Span<const W
   }
   if (IsTooLarge(*own, workers)) {
     const int32_t largest = LargestKind(*own, workers, /*free=*/false);
-    return absl::StrCat(
-        "waiting for ", Slots(*own, workers), ": all workers together have ", largest,
-        largest == 0 ? "; smaller batches or more recipe.micro_batches need less" : "");
+    return absl::StrCat("waiting for ", Slots(*own, workers), ": all workers together have ",
+                        largest, largest == 0 ? "; a smaller model or size needs less" : "");
   }
   if (own->running >= own->running_max) {
     return absl::StrCat("waiting: its experiment runs ", own->running, " of at most ",
                         own->running_max, own->running_max == 1 ? " trial" : " trials");
   }
+  std::vector<WorkerSlots> left(workers.begin(), workers.end());
   for (const QueuedTrials& waiting : queue) {
     if (IsTooLarge(waiting, workers) || waiting.running >= waiting.running_max ||
         waiting.trials.empty()) {
@@ -150,9 +156,14 @@ std::string ExplainWait(absl::Span<const QueuedTrials> queue, absl::Span<const W
     }
     const TrialName first(waiting.experiment, waiting.trials.front());
     if (first == trial) break;
-    if (waiting.slots > LargestKind(waiting, workers, /*free=*/true)) {
-      return absl::StrCat("waiting behind ", FormatShort(first), ", which needs ",
-                          Shortage(waiting, workers));
+    if (waiting.slots > LargestKind(waiting, left, /*free=*/true)) {
+      for (WorkerSlots& worker : left) {
+        if (Fits(waiting, worker)) worker.free.clear();
+      }
+      if (own->slots > LargestKind(*own, left, /*free=*/true)) {
+        return absl::StrCat("waiting behind ", FormatShort(first), ", which needs ",
+                            Shortage(waiting, workers));
+      }
     }
     if (waiting.experiment == trial.experiment()) break;
   }

@@ -34,7 +34,7 @@ struct QueuedTrials {
   int32_t running_max = 1;
   // Numbers of the trials, ascending.
   std::vector<int64_t> trials;
-  // Predicted for each of its slots; 0 if nobody knows.
+  // What each of its slots must have; 0 if nobody knows.
   int64_t memory_bytes = 0;
 };
 
@@ -53,14 +53,13 @@ struct TrialPlacement {
 
 // Where trials go, and why they wait. Gangs: a trial gets all of its slots or none.
 //
-// A slot of a worker that says how much memory it has is given only to trials that are predicted to
-// fit into it.
+// A slot of a worker that says how much memory it has is given only to trials that need no more.
 //
 // Order: priority, highest first; then first come, first served, by experiment, then by number of
-// the trial. The first trial that does not fit ends the pass, so that no smaller one behind it
-// keeps it waiting for ever. Passed over are only trials that free slots could not help: those of
-// an experiment that runs as many as it may, and those that need more slots, or larger ones, than
-// all workers have.
+// the trial. The first trial that does not fit keeps what is free and large enough for it, so that
+// no smaller one behind it keeps it waiting for ever. Passed over are only trials that free slots
+// could not help: those of an experiment that runs as many as it may, and those that need more
+// slots, or larger ones, than all workers have.
 //
 // Place: the fewest workers; among those the best fit, which leaves big holes whole; ties go to
 // the first name. Ranks are numbered worker by worker, neighbours together.
@@ -75,8 +74,8 @@ std::vector<TrialPlacement> PlaceTrials(absl::Span<const QueuedTrials> queue,
 //   waiting for 2 slots: 1 of 2 free
 //   waiting for 8 slots: all workers together have 2
 //   waiting for 2 slots of 5.1 GiB: all workers together have 1
-//   waiting for 1 slot of 9.5 GiB: all workers together have 0; smaller batches or more
-//     recipe.micro_batches need less
+//   waiting for 1 slot of 9.5 GiB: all workers together have 0; a smaller model or size
+//     needs less
 //   waiting: its experiment runs 2 of at most 2 trials
 //   waiting behind trial/3.1, which needs 4 slots: 1 of 4 free
 std::string ExplainWait(absl::Span<const QueuedTrials> queue, absl::Span<const WorkerSlots> workers,

@@ -56,8 +56,8 @@ class ClusterState {
     std::array<int32_t, 8> trials_by_state = {};
     absl::btree_set<int64_t> queued;
     absl::btree_set<std::pair<double, int64_t>> ranking;
-    // Bytes that a rank of its trials is predicted to take at most; 0 if that cannot be said. Known
-    // once a trial has been queued.
+    // Bytes that a rank of its trials is predicted to need at least; 0 if that cannot be said.
+    // Known once a trial has been queued.
     std::optional<int64_t> rank_memory_bytes;
   };
 

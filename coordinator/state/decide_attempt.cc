@@ -1,5 +1,6 @@
 #include "coordinator/state/decide_attempt.h"
 
+#include <algorithm>
 #include <cstddef>
 #include <utility>
 
@@ -18,7 +19,7 @@ namespace {
 
 constexpr int kFactsPerReportMax = 100;
 constexpr size_t kMessageSizeBytesMax = 2048;
-constexpr int kMetricsPerEvaluationMax = 1024;
+constexpr int kMetricsPerEvaluationMax = 2048;
 constexpr size_t kDigestSizeBytes = 64;
 constexpr int64_t kConfusionClassesMax = 128;
 
@@ -80,7 +81,9 @@ absl::Status Convert(const session::v1::Fact& fact, storage::v1::Fact& out) {
       if (!from.has_confusion()) return absl::OkStatus();
       const int64_t classes = from.confusion().classes();
       if (classes < 1 || classes > kConfusionClassesMax ||
-          from.confusion().counts_size() != classes * classes) {
+          from.confusion().counts_size() != classes * classes ||
+          std::any_of(from.confusion().counts().begin(), from.confusion().counts().end(),
+                      [](int64_t count) { return count < 0; })) {
         return BadFact(fact.sequence(),
                        "confusion: must have 1 to 128 classes, and their square of counts");
       }

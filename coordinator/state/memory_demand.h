@@ -7,9 +7,9 @@
 
 namespace cvtrain::coordinator {
 
-// Bytes that a rank of a trial of `spec` is predicted to take at most; 0 if that cannot be said, as
-// of a synthetic task. Trials of a search that changes sizes or batches may take more: they then
-// run in micro-batches. Pure.
+// Bytes of tensors that a rank of a trial of `spec` is predicted to need at least, in the smallest
+// micro-batches: a slot must have as many. 0 if that cannot be said: of a synthetic task, and of a
+// search that changes what memory depends on. Pure.
 int64_t PredictRankMemory(const ClusterState& state, const v1::ExperimentSpec& spec);
 
 }  // namespace cvtrain::coordinator

@@ -75,7 +75,9 @@ void AddEvaluation(TrialRecord& trial, const Evaluation& evaluation) {
     *evaluations.Add() = evaluation;
     for (int i = evaluations.size() - 1; i > at; --i) evaluations.SwapElements(i, i - 1);
   }
-  for (int i = 0; i + 1 < evaluations.size(); ++i) evaluations.Mutable(i)->clear_confusion();
+  // Of the others, only these may have one.
+  if (at + 1 < evaluations.size()) evaluations.Mutable(at)->clear_confusion();
+  if (evaluations.size() > 1) evaluations.Mutable(evaluations.size() - 2)->clear_confusion();
 }
 
 void AddStage(TrialRecord& trial, const storage::v1::StageMeasurement& stage) {

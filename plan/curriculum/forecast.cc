@@ -96,7 +96,9 @@ MemoryOptions MemoryOptionsOf(const TrainingMemory& training, ImageSize size, in
           .optimizer_state_per_parameter = training.optimizer_state_per_parameter,
           .averaged = training.averaged,
           .frozen = training.frozen,
-          .half_precision = training.half_precision};
+          .half_precision = training.half_precision,
+          .whole_batch_size = training.micro_batches > 1 ? batch_size : 0,
+          .input_has_gradient = training.input_has_gradient};
 }
 
 absl::StatusOr<TrainingMemory> TrainingMemoryOf(const v1::Recipe& recipe,
@@ -105,6 +107,7 @@ absl::StatusOr<TrainingMemory> TrainingMemoryOf(const v1::Recipe& recipe,
                              .micro_batches = std::max(recipe.micro_batches(), 1)};
   training.half_precision = recipe.precision() == v1::Recipe::PRECISION_BF16 ||
                             recipe.precision() == v1::Recipe::PRECISION_FP16;
+  training.input_has_gradient = recipe.augmentation().has_range_augment();
   const v1::Sgd& sgd = recipe.optimizer().sgd();
   if (recipe.optimizer().has_adamw()) {
     training.optimizer_state_per_parameter = 2;
@@ -127,7 +130,7 @@ absl::StatusOr<std::vector<v1::PlannedStage>> ForecastStages(const TrialPlan& pl
   return stages;
 }
 
-absl::StatusOr<int64_t> PeakMemoryOf(const v1::Recipe& recipe, const TrialFacts& facts) {
+absl::StatusOr<int64_t> LeastMemoryOf(const v1::Recipe& recipe, const TrialFacts& facts) {
   if (recipe.task() == v1::Recipe::TASK_SYNTHETIC) return 0;
   CVT_ASSIGN_OR_RETURN(const Curriculum curriculum, Curriculum::Create(recipe));
   CVT_ASSIGN_OR_RETURN(const NetworkDescription network, DescribeNetwork(recipe.model()));
@@ -135,20 +138,20 @@ absl::StatusOr<int64_t> PeakMemoryOf(const v1::Recipe& recipe, const TrialFacts&
   // As TrialPlan shares images out.
   const int64_t images_per_rank =
       (facts.images + facts.logical_ranks - 1) / std::max(facts.logical_ranks, 1);
-  int64_t peak = 0;
+  int64_t least = 0;
   std::set<Scale> known;
   for (const Stage& stage : curriculum.stages()) {
     for (const Scale& scale : stage.scales) {
       if (!known.insert(scale).second) continue;
-      CVT_ASSIGN_OR_RETURN(
-          const int64_t bytes,
-          PeakMemoryBytes(network,
-                          MemoryOptionsOf(training, {scale.height, scale.width},
-                                          std::min<int64_t>(scale.batch_size, images_per_rank))));
-      peak = std::max(peak, bytes);
+      MemoryOptions options = MemoryOptionsOf(training, {scale.height, scale.width},
+                                              std::min<int64_t>(scale.batch_size, images_per_rank));
+      options.whole_batch_size = std::max(options.whole_batch_size, options.batch_size);
+      options.batch_size = 1;
+      CVT_ASSIGN_OR_RETURN(const int64_t bytes, PeakMemoryBytes(network, options));
+      least = std::max(least, bytes - kProcessBytes);
     }
   }
-  return peak;
+  return least;
 }
 
 absl::StatusOr<int64_t> StepTotal(const v1::Recipe& recipe, const TrialFacts& facts) {

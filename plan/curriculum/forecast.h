@@ -46,6 +46,7 @@ struct TrainingMemory {
   int32_t micro_batches = 1;
   std::vector<bool> frozen = {};
   bool half_precision = false;
+  bool input_has_gradient = false;
 };
 
 // That of `recipe`, whose defaults may be missing. Errors as FrozenLayers.
@@ -60,9 +61,11 @@ absl::StatusOr<std::vector<v1::PlannedStage>> ForecastStages(const TrialPlan& pl
                                                              const NetworkDescription& network,
                                                              const TrainingMemory& training = {});
 
-// The largest predicted peak of memory of one process, over all stages, bytes: what PlannedStages()
-// says, without walking the steps. 0 for a synthetic recipe. Errors as PlannedStages().
-absl::StatusOr<int64_t> PeakMemoryOf(const v1::Recipe& recipe, const TrialFacts& facts);
+// Bytes of tensors that a process of a trial needs at least, over all stages: those of
+// PlannedStages() if each micro-batch were a single image, without the process itself. What has so
+// much can train, since what does not fit is run in more parts. 0 for a synthetic recipe. Errors as
+// PlannedStages().
+absl::StatusOr<int64_t> LeastMemoryOf(const v1::Recipe& recipe, const TrialFacts& facts);
 
 // Optimizer steps of a whole trial. Errors as PlanTrial.
 absl::StatusOr<int64_t> StepTotal(const v1::Recipe& recipe, const TrialFacts& facts);

@@ -31,7 +31,7 @@ double OneCycleAt(const v1::OneCycleRate& rate, int64_t steps, int64_t step) {
   const double peak = rate.pct_start() * static_cast<double>(steps) - 1;
   const double last = static_cast<double>(steps) - 1;
   const double now = static_cast<double>(step);
-  if (now <= peak) return along(start, rate.max(), now / peak);
+  if (peak > 0 && now <= peak) return along(start, rate.max(), now / peak);
   if (last <= peak) return rate.max();
   return along(rate.max(), start / rate.final_div_factor(), (now - peak) / (last - peak));
 }

@@ -68,9 +68,11 @@ struct KeptRule {
 };
 
 // Layers whose output depends on something that is trained.
-std::vector<bool> HasGradient(const NetworkDescription& network, const std::vector<bool>& frozen) {
-  std::vector<bool> has_gradient(network.layers.size(), frozen.empty());
-  if (frozen.empty()) return has_gradient;
+std::vector<bool> HasGradient(const NetworkDescription& network, const std::vector<bool>& frozen,
+                              bool input_has_gradient) {
+  const bool all = frozen.empty() || input_has_gradient;
+  std::vector<bool> has_gradient(network.layers.size(), all);
+  if (all) return has_gradient;
   for (const TensorSpec& spec : StateTensors(network)) {
     const auto layer = static_cast<size_t>(spec.layer);
     if (spec.IsParameter() && !frozen[layer]) has_gradient[layer] = true;
@@ -138,10 +140,10 @@ struct ScratchRule {
 class LivePass {
  public:
   LivePass(const NetworkDescription& network, ImageSize size, const std::vector<Shape>& shapes,
-           const std::vector<bool>& frozen)
+           const std::vector<bool>& frozen, bool input_has_gradient)
       : network_(network),
         shapes_(shapes),
-        has_gradient_(HasGradient(network, frozen)),
+        has_gradient_(HasGradient(network, frozen, input_has_gradient)),
         image_{.channels = network.input_channels, .height = size.height, .width = size.width} {
     Keep();
   }
@@ -286,13 +288,13 @@ std::vector<bool> OverwritesInput(const NetworkDescription& network) {
 absl::StatusOr<int64_t> ActivationBytes(const NetworkDescription& network, ImageSize size,
                                         const std::vector<bool>& frozen) {
   CVT_ASSIGN_OR_RETURN(const std::vector<Shape> shapes, InferShapes(network, size));
-  return LivePass(network, size, shapes, frozen).kept_bytes();
+  return LivePass(network, size, shapes, frozen, /*input_has_gradient=*/false).kept_bytes();
 }
 
 absl::StatusOr<int64_t> PeakMemoryBytes(const NetworkDescription& network,
                                         const MemoryOptions& options) {
   CVT_ASSIGN_OR_RETURN(const std::vector<Shape> shapes, InferShapes(network, options.size));
-  const LivePass pass(network, options.size, shapes, options.frozen);
+  const LivePass pass(network, options.size, shapes, options.frozen, options.input_has_gradient);
   const int64_t parameters = ParameterBytes(network);
   const int64_t state = parameters + BufferBytes(network);
   // The gradient, beside what the optimizer keeps.
@@ -301,6 +303,11 @@ absl::StatusOr<int64_t> PeakMemoryBytes(const NetworkDescription& network,
                           pass.BackwardPeakBytes(options.batch_size, options.frozen));
   // Numbers of half the size, and copies of the weights in them.
   if (options.half_precision) live = (live + parameters) / 2;
+  // As they come, and as the network wants them.
+  if (options.whole_batch_size > options.batch_size) {
+    live += 2 * options.whole_batch_size * network.input_channels * options.size.height *
+            options.size.width * kFloatBytes;
+  }
   return kProcessBytes + (options.averaged ? 2 : 1) * state +
          copies * TrainedBytes(network, options.frozen) + live;
 }

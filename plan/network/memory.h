@@ -34,6 +34,10 @@ struct MemoryOptions {
   std::vector<bool> frozen = {};
   // Convolutions and products are computed in 16 bits.
   bool half_precision = false;
+  // Images that are made ready at once where they are run in parts: those of a logical rank.
+  int64_t whole_batch_size = 0;
+  // Something before the network is trained, so gradients go through all of it.
+  bool input_has_gradient = false;
 };
 
 // Predicted peak of one process's memory, bytes: kProcessBytes, parameters with gradients and

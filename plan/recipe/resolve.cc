@@ -14,6 +14,8 @@
 #include "cvtrain/v1/experiment.pb.h"
 #include "cvtrain/v1/recipe.pb.h"
 #include "plan/curriculum/forecast.h"
+#include "plan/network/description.h"
+#include "plan/network/named_layers.h"
 #include "plan/recipe/defaults.h"
 #include "plan/recipe/field_path.h"
 #include "plan/recipe/validate.h"
@@ -76,6 +78,10 @@ absl::Status CheckPlan(const v1::ExperimentSpec& spec, const DatasetFacts& facts
         "resources.logical_ranks",
         absl::StrCat("must be at most ", images, ", the images to train on, got ", logical_ranks));
   }
+  const auto& except = spec.recipe().init_from().except();
+  CVT_ASSIGN_OR_RETURN(const NetworkDescription network, DescribeNetwork(spec.recipe().model()));
+  CVT_RETURN_IF_ERROR(
+      NamedLayers(network, "recipe.init_from.except", {except.begin(), except.end()}).status());
   return PlannedStages(spec.recipe(), {.images = images, .logical_ranks = logical_ranks}).status();
 }
 

@@ -48,4 +48,16 @@ int64_t SearchTrialCount(const v1::Search& search) {
   return 1;
 }
 
+std::vector<std::string> SearchedPaths(const v1::Search& search) {
+  std::vector<std::string> paths;
+  for (const v1::GridParameter& parameter : search.grid().parameters()) {
+    paths.push_back(parameter.parameter());
+  }
+  for (const v1::RandomParameter& parameter : search.random().parameters()) {
+    paths.push_back(parameter.parameter());
+  }
+  if (search.has_linear()) paths.push_back(search.linear().parameter());
+  return paths;
+}
+
 }  // namespace cvtrain::plan

@@ -2,6 +2,7 @@
 #define CVTRAIN_PLAN_RECIPE_SEARCH_POINTS_H_
 
 #include <cstdint>
+#include <string>
 #include <vector>
 
 namespace cvtrain::v1 {
@@ -23,6 +24,9 @@ std::vector<double> LinearPoints(const v1::LinearSearch& search);
 // Trials that `search` makes if nothing stops it early: 1 without a method.
 // Saturates at INT64_MAX.
 int64_t SearchTrialCount(const v1::Search& search);
+
+// Paths of the fields that `search` changes, in its order.
+std::vector<std::string> SearchedPaths(const v1::Search& search);
 
 }  // namespace cvtrain::plan
 

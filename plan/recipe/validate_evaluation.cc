@@ -9,6 +9,7 @@ namespace cvtrain::plan {
 namespace {
 
 constexpr int kEntriesMax = 16;
+constexpr int kPairsMax = 200;
 constexpr int kConfusionClassesMax = 128;
 constexpr double kSyntheticStepsMax = 100'000'000;
 
@@ -70,6 +71,12 @@ void CheckEvaluation(const v1::Recipe& recipe, Rules& rules) {
   CheckConditions(evaluation, rules);
   if (evaluation.has_batch_size()) {
     rules.InRange("recipe.evaluation.batch_size", evaluation.batch_size(), Closed(1, 65'536));
+  }
+  // Each has four series, and a trial has at most 1,000.
+  if (evaluation.sizes_size() * evaluation.conditions_size() > kPairsMax) {
+    rules.Add("recipe.evaluation.conditions",
+              absl::StrCat("must give at most ", kPairsMax, " pairs with sizes"),
+              absl::StrCat(evaluation.sizes_size() * evaluation.conditions_size()));
   }
   if (evaluation.confusion_matrix() && recipe.model().num_classes() > kConfusionClassesMax) {
     rules.Add("recipe.evaluation.confusion_matrix",

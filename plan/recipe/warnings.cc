@@ -6,6 +6,7 @@
 #include "absl/strings/str_cat.h"
 #include "cvtrain/v1/recipe.pb.h"
 #include "plan/curriculum/stages.h"
+#include "plan/recipe/search_points.h"
 #include "plan/recipe/validate.h"
 
 namespace cvtrain::plan {
@@ -93,19 +94,6 @@ void WarnOfAugmentation(const v1::Recipe& recipe, Lines& warnings) {
                                     augmentation.has_mixup() ? "mixup" : "cutmix",
                                     ": a batch of one picture has nothing to be mixed with"));
   }
-}
-
-// Paths that the search changes.
-std::vector<std::string> SearchedPaths(const v1::Search& search) {
-  std::vector<std::string> paths;
-  for (const v1::GridParameter& parameter : search.grid().parameters()) {
-    paths.push_back(parameter.parameter());
-  }
-  for (const v1::RandomParameter& parameter : search.random().parameters()) {
-    paths.push_back(parameter.parameter());
-  }
-  if (search.has_linear()) paths.push_back(search.linear().parameter());
-  return paths;
 }
 
 void WarnOfSearch(const v1::ExperimentSpec& spec, Lines& warnings) {

@@ -298,9 +298,13 @@ std::optional<session::v1::ReportFactsRequest> Spool::NextFacts(const AttemptKey
   auto request = MakeRequest<session::v1::ReportFactsRequest>(key);
   // Not what a power cut could take: its number would be given to another fact.
   const size_t end = attempt->disk_is_full ? attempt->facts.size() : attempt->facts_written;
+  size_t bytes = 0;
   for (size_t i = attempt->facts_acked; i < end && request.facts_size() < kFactsPerRequestMax;
        ++i) {
     if (attempt->facts[i].has_ended() && !with_end) break;
+    // They become one event; a single fact fits always.
+    bytes += attempt->facts[i].ByteSizeLong();
+    if (bytes > limits::kEventSizeBytesMax / 2 && !request.facts().empty()) break;
     *request.add_facts() = attempt->facts[i];
   }
   if (request.facts().empty()) return std::nullopt;

@@ -79,6 +79,7 @@ void GradientReducer::LayOut(const std::vector<at::Tensor>& parameters) {
 }
 
 void GradientReducer::ReduceInNextBackward() {
+  TORCH_CHECK(!armed_, "the backward pass before has not made all gradients");
   armed_ = true;
   started_ = 0;
   for (Bucket& bucket : buckets_) bucket.missing = bucket.parameters;
@@ -109,6 +110,7 @@ void GradientReducer::Finish() {
 }
 
 void GradientReducer::Reduce() {
+  TORCH_CHECK(!armed_, "the backward pass before has not made all gradients");
   for (Bucket& bucket : buckets_) bucket.sum = group_.StartSum(bucket.tensor);
   Finish();
 }

@@ -24,11 +24,13 @@ class GradientReducer {
   // `parameters`: leaves that require gradients, float32, all of which take part in every backward
   // pass that reduces; the same on all ranks. `group` must outlive this.
   GradientReducer(ProcessGroup& group, std::vector<at::Tensor> parameters);
+  GradientReducer(const GradientReducer&) = delete;
+  GradientReducer& operator=(const GradientReducer&) = delete;
   ~GradientReducer();
 
-  // The backward pass that follows reduces: when it returns, each gradient is the sum over the
-  // ranks of what they have accumulated. Backward passes without this call before them accumulate
-  // locally.
+  // The backward passes that follow reduce: when all parameters have had a gradient from them, each
+  // is the sum over the ranks of what they have accumulated. Passes without this call before them
+  // accumulate locally.
   void ReduceInNextBackward();
 
   // Sums what has been accumulated, now.

@@ -30,6 +30,7 @@ constexpr int kYields = 50;
 constexpr absl::Duration kLookAfterPeers = absl::Milliseconds(100);
 
 constexpr char kNone[] = "none";
+constexpr size_t kPageBytes = 4096;
 
 struct Offer {
   pid_t pid = 0;
@@ -111,18 +112,12 @@ absl::Status SharedControl::Meet() {
       return Unavailable(Reason::kPeerGone, "the ranks are on several machines, or users");
     }
   }
-  std::string offer = kNone;
-  if (rank_ == 0) {
-    auto memory = SharedMemory::Create("cvtrain-ranks", BytesFor(world_size_));
-    if (memory.ok()) {
-      memory_ = *std::move(memory);
-      header().magic = kMagic;
-      offer = OfferOf(memory_.fd());
-    }
-  } else {
-    offer = OfferOf(-1);
-  }
-  const absl::Status opened = OpenPeers(Exchange("memory", offer));
+  // That of rank 0 is what they share; the others show that theirs could be opened too.
+  auto own = SharedMemory::Create("cvtrain-ranks", rank_ == 0 ? BytesFor(world_size_) : kPageBytes);
+  if (own.ok()) reinterpret_cast<Header*>(own->mutable_bytes().data())->magic = kMagic;
+  const absl::Status opened =
+      OpenPeers(Exchange("memory", own.ok() ? OfferOf(own->fd()) : std::string(kNone)));
+  if (rank_ == 0 && opened.ok()) memory_ = *std::move(own);
   for (const std::string& other : Exchange("opened", opened.ok() ? "yes" : "no")) {
     if (other != "yes") {
       memory_ = SharedMemory();
@@ -137,13 +132,15 @@ absl::Status SharedControl::OpenPeers(const std::vector<std::string>& offers) {
   for (int32_t rank = 0; rank < world_size_; ++rank) {
     CVT_ASSIGN_OR_RETURN(const Offer offer, ParseOffer(offers[static_cast<size_t>(rank)]));
     CVT_ASSIGN_OR_RETURN(PeerProcess peer, PeerProcess::Open(offer.pid));
-    if (rank == 0 && rank_ != 0) {
+    if (rank != rank_) {
       CVT_ASSIGN_OR_RETURN(UniqueFd file, peer.OpenFile(offer.fd));
-      CVT_ASSIGN_OR_RETURN(memory_,
+      CVT_ASSIGN_OR_RETURN(SharedMemory memory,
                            SharedMemory::MapReadWrite(std::move(file), BytesFor(world_size_)));
-      if (memory_.size() != BytesFor(world_size_) || header().magic != kMagic) {
-        return Unavailable(Reason::kPeerGone, "rank 0 has something else open");
+      if (memory.size() != (rank == 0 ? BytesFor(world_size_) : kPageBytes) ||
+          reinterpret_cast<const Header*>(memory.bytes().data())->magic != kMagic) {
+        return Unavailable(Reason::kPeerGone, "a rank has something else open");
       }
+      if (rank == 0) memory_ = std::move(memory);
     }
     peers_.push_back(std::move(peer));
   }
@@ -152,8 +149,10 @@ absl::Status SharedControl::OpenPeers(const std::vector<std::string>& offers) {
 
 std::vector<SharedMemory> SharedControl::ShareMemory(const std::string& name, size_t size_bytes) {
   auto made = SharedMemory::Create(name, size_bytes);
+  // The others must not wait for an offer that never comes.
+  const std::vector<std::string> offers =
+      Exchange(name, made.ok() ? OfferOf(made->fd()) : std::string(kNone));
   TORCH_CHECK_WITH(OutOfMemoryError, made.ok(), made.status().message());
-  const std::vector<std::string> offers = Exchange(name, OfferOf(made->fd()));
   std::vector<SharedMemory> memories(static_cast<size_t>(world_size_));
   absl::Status status;
   for (int32_t rank = 0; rank < world_size_ && status.ok(); ++rank) {

@@ -191,8 +191,10 @@ at::Tensor Network::Compute(size_t layer, const std::vector<at::Tensor>& values,
           },
           [&](const plan::BatchNorm& op) {
             const bool of_batch = training && !IsFrozen(layer);
-            const bool running = !of_batch || pass.mode == Mode::kTrain;
-            if (of_batch && running) own[Kind::kBatchCounter].add_(1);
+            // The variance of a single number is none: it must not get into the running one.
+            const bool updates = of_batch && pass.mode == Mode::kTrain && x.numel() > op.channels;
+            const bool running = !of_batch || updates;
+            if (updates) own[Kind::kBatchCounter].add_(1);
             return at::batch_norm(x, own[Kind::kNormWeight], own[Kind::kNormBias],
                                   running ? own[Kind::kRunningMean] : at::Tensor(),
                                   running ? own[Kind::kRunningVar] : at::Tensor(), of_batch,

@@ -41,9 +41,9 @@ absl::StatusOr<storage::v1::CheckpointManifest> Restore(const UniqueFd& file, in
 // be of any trial. `skipped`: of the names that are not in `tensors`, those that it may have.
 //
 // DATA_LOSS (CHECKPOINT_BAD)         a block is damaged
-// INVALID_ARGUMENT (RECIPE_INVALID)  it has another tensor, lacks one, or has one of another shape
-// or
-//                                    type: the message names it
+// INVALID_ARGUMENT (RECIPE_INVALID)  it has another tensor, lacks one, or has one that does not
+// fit:
+//                                    the message names it
 absl::Status LoadWeights(const UniqueFd& file, int64_t size_bytes, const std::string& checkpoint,
                          const std::vector<SnapshotTensor>& tensors,
                          const std::set<std::string>& skipped);

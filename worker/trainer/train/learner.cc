@@ -113,9 +113,13 @@ void Learner::MakeOptimizer(const cvtrain::v1::Recipe& recipe) {
     groups.push_back(std::move(scalars));
   }
   optimizer_ = Optimizer::Create(spec, std::move(groups));
-  if (group_.world_size() > 1) {
-    reducer_ = std::make_unique<GradientReducer>(group_, parameters_);
-  }
+  if (group_.world_size() == 1) return;
+  // In the order of the forward pass: the augmentation comes before the network.
+  std::vector<at::Tensor> in_order = parameters_;
+  std::rotate(in_order.begin(),
+              in_order.begin() + static_cast<std::ptrdiff_t>(network_.Parameters().size()),
+              in_order.end());
+  reducer_ = std::make_unique<GradientReducer>(group_, std::move(in_order));
 }
 
 void Learner::MakeAverage(const cvtrain::v1::Recipe& recipe) {
@@ -245,7 +249,7 @@ void Learner::Reduce() {
 Learner::Update Learner::FinishStep(double learning_rate, int64_t step) {
   Update update;
   if (scaler_ != nullptr) update.skipped = !scaler_->Unscale(GradientsOf(parameters_));
-  if (options_.clip_norm.has_value()) {
+  if (options_.clip_norm.has_value() && !update.skipped) {
     update.gradient_norm =
         ClipGradientNorm(GradientsOf(network_.Parameters()), *options_.clip_norm);
   }

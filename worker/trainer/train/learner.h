@@ -63,7 +63,7 @@ class Learner {
     kNow,    // while the last backward pass runs: for the last logical rank of this process
   };
   struct Update {
-    // L2 norm before clipping; nothing where the recipe does not clip.
+    // L2 norm before clipping; nothing where the recipe does not clip, or the step is skipped.
     std::optional<double> gradient_norm;
     // float16 only: a gradient overflowed, so nothing was changed.
     bool skipped = false;

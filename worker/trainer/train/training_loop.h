@@ -46,8 +46,9 @@ namespace cvtrain::trainer {
 //   after the last step: a checkpoint, which waits for a buffer
 //
 // The first step of each size finds out whether it fits into the memory: where it does not, on any
-// rank, all run it again in twice as many micro-batches, for the same update, and so all steps that
-// follow; a checkpoint keeps their number. Batch norm then sees smaller batches, which is logged.
+// rank, all run it again in micro-batches of half the size, with the same gradient, and so all
+// steps that follow; a checkpoint keeps their number. Batch norm then sees smaller batches, which
+// is logged.
 //
 // Evaluations come before the checkpoint of the same step, so a trial that goes on from it has
 // reported them. Everything random comes from plan/curriculum's keys, so an attempt that goes on

@@ -75,6 +75,11 @@ TEST(PlaceTrialsTest, GivesSlotsThatAreLargeEnough) {
   EXPECT_THAT(
       Placed({Needing(Queued(1, 3), 1001), Needing(Queued(2, 1), 5001), Queued(3, 3)}, workers),
       ElementsAre("3.1: a0 a1 b0"));
+  // Who waits for large slots keeps them, and no others.
+  EXPECT_THAT(
+      Placed({Needing(Queued(1, 1), 5000), Needing(Queued(2, 1), 1000), Needing(Queued(3, 2), 1)},
+             {Sized(Worker("a", 1), 1000), Sized(Worker("b", 0, 1), 5000)}),
+      ElementsAre("2.1: a0"));
   // Of a worker that does not say, anything may be.
   EXPECT_THAT(Placed({Needing(Queued(1, 1), 5001)}, {Worker("a", 1)}), ElementsAre("1.1: a0"));
 }
@@ -91,8 +96,8 @@ TEST(ExplainWaitTest, SaysThatSlotsAreTooSmall) {
   EXPECT_EQ(explain(1), "waiting for 1 slot of 2 MiB: 0 of 1 free");
   EXPECT_EQ(explain(2), "waiting for 2 slots of 2 MiB: all workers together have 1");
   EXPECT_EQ(explain(3),
-            "waiting for 1 slot of 8 MiB: all workers together have 0; smaller batches or more "
-            "recipe.micro_batches need less");
+            "waiting for 1 slot of 8 MiB: all workers together have 0; a smaller model or "
+            "size needs less");
 }
 
 TEST(PlaceTrialsTest, GivesAllSlotsOrNone) {

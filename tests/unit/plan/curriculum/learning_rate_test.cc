@@ -160,6 +160,20 @@ TEST(LearningRateTest, OneCycleHasARateForTheShortestTrial) {
   EXPECT_LE(schedule.At(0, 0), 0.1);
 }
 
+// The rise is one step: it begins at its peak.
+TEST(LearningRateTest, OneCycleMayRiseInOneStep) {
+  v1::Recipe recipe = Recipe();
+  v1::OneCycleRate& rate = *recipe.mutable_learning_rate()->mutable_one_cycle();
+  rate.set_max(0.1);
+  rate.set_div_factor(25);
+  rate.set_final_div_factor(1e4);
+  rate.set_pct_start(0.01);  // of 100 steps
+  const LearningRateSchedule schedule = Schedule(recipe);
+  EXPECT_DOUBLE_EQ(schedule.At(0, 0), 0.1);
+  EXPECT_LT(schedule.At(0, 1), 0.1);
+  EXPECT_GT(schedule.At(0, 1), 0.09);
+}
+
 TEST(LearningRateTest, RefusesARecipeWithoutARate) {
   EXPECT_THAT(LearningRateSchedule::Create(Recipe(), Plan(Recipe(), 100)),
               StatusIs(absl::StatusCode::kInvalidArgument, Reason("RECIPE_INVALID")));

@@ -80,6 +80,19 @@ TEST(NetworkTest, InitializesLikeTorchvision) {
   EXPECT_TRUE(at::equal(StateOf(network, "bn1.running_var"), at::ones({64})));
 }
 
+// A batch, or a part of one, that leaves a norm one number for each channel.
+TEST(NetworkTest, ASingleNumberChangesNoRunningVariance) {
+  cvtrain::v1::Model model;
+  for (int width : {8, 16}) model.mutable_small_resnet()->add_widths(width);
+  model.set_num_classes(kClasses);
+  Network network(*plan::DescribeNetwork(model), {});
+  network.Initialize(1);
+  network.Forward(at::rand({1, 3, 8, 8}), Network::Mode::kTrain).sum().backward();
+  for (const Network::State& state : network.states()) {
+    EXPECT_TRUE(at::isfinite(state.tensor).all().item<bool>()) << state.name;
+  }
+}
+
 TEST(NetworkTest, GivesEveryParameterAGradient) {
   Network network(DescribeSmall(), {});
   network.Initialize(1);

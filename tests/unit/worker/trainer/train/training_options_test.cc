@@ -472,5 +472,20 @@ TEST_F(MemoryTest, EndsWhereOneImageIsTooMuch) {
   EXPECT_EQ(rank.result.cause, cvtrain::v1::CAUSE_OUT_OF_MEMORY) << rank.result.message;
 }
 
+// Graphs of backward passes that failed go with them: the next one has as much memory.
+TEST_F(MemoryTest, WhatFailedLeavesNothingBehind) {
+  v1::Start start = LargeStart();
+  *start.mutable_recipe()->mutable_augmentation() = MakeTrainingStart().recipe().augmentation();
+  const int64_t peak = PeakOf(start);
+  const int64_t before = TensorMemoryBytes();
+  // From too little for the forward pass to nearly enough for the backward pass.
+  for (int tenths = 3; tenths <= 9; ++tenths) {
+    start.set_memory_bytes(before + peak * tenths / 10);
+    Rank rank;
+    RunAlone(start, rank);
+    EXPECT_LE(TensorMemoryBytes(), before + (64 << 10)) << tenths;
+  }
+}
+
 }  // namespace
 }  // namespace cvtrain::trainer
