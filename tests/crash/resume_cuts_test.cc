@@ -145,8 +145,8 @@ TEST(ResumeCutsTest, TheSequenceDoesNotDependOnCutsAndProcesses) {
       EXPECT_EQ(TensorsOf(checkpoint), TensorsOf(whole.checkpoint)) << history;
       ++same_processes;
     } else {
-      // Sums are made in another order, and rounding grows with every step.
-      EXPECT_LT(LargestDifference(whole.checkpoint, checkpoint), 0.05) << history;
+      // Sums are made in another order; 5e-6 were seen.
+      EXPECT_LT(LargestDifference(whole.checkpoint, checkpoint), 1e-3) << history;
     }
     std::printf("%2d cuts: %s%s\n", cuts, history.c_str(), changed ? "" : "the same bits");
   }

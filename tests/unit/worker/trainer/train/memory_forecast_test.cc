@@ -25,8 +25,8 @@ namespace {
 
 using ::cvtrain::testing::ParseTextProto;
 
-// How far the prediction may be from the measurement: 0.15 are promised, and 0.07 were seen.
-constexpr double kTolerance = 0.10;
+// How far the prediction may be from the measurement, as promised; 0.07 were seen.
+constexpr double kTolerance = 0.15;
 
 struct Case {
   std::string model;
