@@ -144,6 +144,7 @@ class LivePass {
       : network_(network),
         shapes_(shapes),
         has_gradient_(HasGradient(network, frozen, input_has_gradient)),
+        overwrites_(OverwritesInput(network)),
         image_{.channels = network.input_channels, .height = size.height, .width = size.width} {
     Keep();
   }
@@ -153,7 +154,6 @@ class LivePass {
 
   // The most that outputs and what is kept take at a time, while the forward pass runs.
   int64_t ForwardPeakBytes() const {
-    const std::vector<bool> overwrites = OverwritesInput(network_);
     std::vector<size_t> last_reader(shapes_.size(), 0);
     for (size_t i = 0; i < shapes_.size(); ++i) {
       for (int input : network_.layers[i].inputs) {
@@ -165,10 +165,10 @@ class LivePass {
     int64_t peak = now;
     for (size_t i = 0; i < shapes_.size(); ++i) {
       const int64_t bytes = shapes_[i].ElementCount() * kFloatBytes;
-      now += own_bytes_[i] + (overwrites[i] ? 0 : bytes);
+      now += own_bytes_[i] + (overwrites_[i] ? 0 : bytes);
       peak = std::max(peak, now);
       for (int input : network_.layers[i].inputs) {
-        if (input == kNetworkInput || overwrites[i]) continue;
+        if (input == kNetworkInput || overwrites_[i]) continue;
         const auto read = static_cast<size_t>(input);
         if (last_reader[read] == i && keeper_[read] == kNobody) {
           now -= shapes_[read].ElementCount() * kFloatBytes;
@@ -213,7 +213,6 @@ class LivePass {
 
  private:
   void Keep() {
-    const std::vector<bool> overwrites = OverwritesInput(network_);
     freed_after_.assign(shapes_.size(), 0);
     own_bytes_.assign(shapes_.size(), 0);
     keeper_.assign(shapes_.size(), kNobody);
@@ -233,7 +232,7 @@ class LivePass {
     }
     for (size_t i = 0; i < shapes_.size(); ++i) {
       // What is overwritten is the same memory as the output of the layer that does.
-      if (overwrites[i]) keeper_[static_cast<size_t>(network_.layers[i].inputs[0])] = kNobody;
+      if (overwrites_[i]) keeper_[static_cast<size_t>(network_.layers[i].inputs[0])] = kNobody;
     }
     if (image_keeper != kNobody) Hold(image_keeper, image_.ElementCount() * kFloatBytes);
     for (size_t i = 0; i < shapes_.size(); ++i) {
@@ -251,6 +250,7 @@ class LivePass {
   const NetworkDescription& network_;
   const std::vector<Shape>& shapes_;
   const std::vector<bool> has_gradient_;
+  const std::vector<bool> overwrites_;
   const Shape image_;
   int64_t kept_bytes_ = 0;
   // By layer; bytes are those of one image.

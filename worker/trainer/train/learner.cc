@@ -34,6 +34,11 @@ at::Tensor PerChannel(const std::vector<double>& values) {
   return at::tensor(values, at::kFloat).view({1, static_cast<int64_t>(values.size()), 1, 1});
 }
 
+SnapshotTensor ToSnapshot(const Network::State& state) {
+  return {state.name, state.tensor.detach(),
+          state.is_parameter ? Tensor::ROLE_PARAMETER : Tensor::ROLE_BUFFER};
+}
+
 }  // namespace
 
 absl::StatusOr<std::unique_ptr<Learner>> Learner::Create(const cvtrain::v1::Recipe& recipe,
@@ -166,8 +171,7 @@ std::vector<SnapshotTensor> Learner::WeightsBut(const std::vector<bool>& layers,
     if (!layers.empty() && layers[static_cast<size_t>(state.layer)]) {
       left_out->insert(state.name);
     } else {
-      weights.push_back({state.name, state.tensor.detach(),
-                         state.is_parameter ? Tensor::ROLE_PARAMETER : Tensor::ROLE_BUFFER});
+      weights.push_back(ToSnapshot(state));
     }
   }
   return weights;
@@ -303,8 +307,7 @@ void Learner::WithEvaluatedWeights(absl::FunctionRef<void()> body) {
 std::vector<SnapshotTensor> Learner::States() const {
   std::vector<SnapshotTensor> states;
   for (const Network::State& state : network_.states()) {
-    states.push_back({state.name, state.tensor.detach(),
-                      state.is_parameter ? Tensor::ROLE_PARAMETER : Tensor::ROLE_BUFFER});
+    states.push_back(ToSnapshot(state));
   }
   if (augmenter_ != nullptr) {
     for (const auto& parameter : augmenter_->parameters()) {
