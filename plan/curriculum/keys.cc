@@ -71,6 +71,10 @@ KeyedStream EvaluationNoiseStream(int64_t image) {
   return KeyedStream("evaluation_noise/v1", {Word(image)});
 }
 
+KeyedStream CorruptionStream(int64_t image, int32_t corruption, int32_t severity) {
+  return KeyedStream("evaluation_corruption/v1", {Word(image), Word(corruption), Word(severity)});
+}
+
 ScaleDraw::ScaleDraw(uint64_t seed, int32_t epoch) {
   KeyedStream stream("scale_draw/v1", {seed, Word(epoch)});
   key_ = {stream.NextU32(), stream.NextU32()};

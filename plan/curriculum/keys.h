@@ -80,6 +80,11 @@ KeyedStream InitStream(uint64_t seed, int32_t tensor);
 // evaluation of every trial, in order of channel, row, column.
 KeyedStream EvaluationNoiseStream(int64_t image);
 
+// What a random corruption draws for an image of an evaluation: the same in every
+// evaluation of every trial, at every size. `corruption` is a number of
+// cvtrain.v1.EvaluationCondition.Corruption.
+KeyedStream CorruptionStream(int64_t image, int32_t corruption, int32_t severity);
+
 // Draws the size of each step of one epoch: one block of a counter-based
 // generator per step, keyed by (seed, epoch) with the step as the counter, and
 // by nothing else. Every logical rank draws the same.

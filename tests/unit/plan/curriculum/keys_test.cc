@@ -28,6 +28,7 @@ TEST(KeysTest, GiveEachPurposeItsOwnStream) {
       First(RangeAugmentNoiseStream(kSample)),
       First(InitStream(7, 3)),
       First(EvaluationNoiseStream(7)),
+      First(CorruptionStream(7, 9, 3)),
   };
   for (Op operation : {Op::kBrightness, Op::kContrast, Op::kNoise}) {
     firsts.push_back(First(RangeAugmentChoiceStream(kStep, operation)));
@@ -46,6 +47,13 @@ TEST(KeysTest, DependOnEachPartOfTheKey) {
   std::set<uint64_t> crops;
   for (const SampleKey& key : keys) crops.insert(First(CropStream(key)));
   EXPECT_EQ(crops.size(), keys.size());
+}
+
+TEST(KeysTest, CorruptionsDependOnImageKindAndSeverity) {
+  const std::set<uint64_t> firsts = {
+      First(CorruptionStream(7, 9, 3)), First(CorruptionStream(8, 9, 3)),
+      First(CorruptionStream(7, 3, 9)), First(CorruptionStream(7, 9, 4))};
+  EXPECT_EQ(firsts.size(), 4u);
 }
 
 TEST(KeysTest, AreTheSameWhoeverAsks) {
@@ -70,6 +78,7 @@ TEST(KeysTest, NeverChange) {
   EXPECT_EQ(First(MixStream(kStep)), 14216574310498814535u);
   EXPECT_EQ(First(InitStream(7, 3)), 3770021920342099700u);
   EXPECT_EQ(First(EvaluationNoiseStream(7)), 71024647938584649u);
+  EXPECT_EQ(First(CorruptionStream(7, 9, 3)), 6008042468717182782u);
 }
 
 TEST(ScaleDrawTest, IsUniform) {
