@@ -39,6 +39,15 @@ void WriteSampler(v1::Sampler& sampler) {
   }
 }
 
+void WriteCorruption(v1::EvaluationCondition& condition) {
+  if (condition.severities().empty()) {
+    for (int severity = 1; severity <= 5; ++severity) condition.add_severities(severity);
+  }
+  if (condition.levels() == v1::EvaluationCondition::LEVELS_UNSPECIFIED) {
+    condition.set_levels(v1::EvaluationCondition::LEVELS_IMAGENET_C);
+  }
+}
+
 void WriteEvaluation(const v1::Sampler& sampler, v1::Evaluation& evaluation) {
   CVT_DEFAULT(evaluation, every_epochs, 1);
   if (evaluation.sizes_size() == 0) {
@@ -53,6 +62,9 @@ void WriteEvaluation(const v1::Sampler& sampler, v1::Evaluation& evaluation) {
   if (evaluation.conditions_size() == 0) evaluation.add_conditions()->set_name("clean");
   for (v1::EvaluationCondition& condition : *evaluation.mutable_conditions()) {
     CVT_DEFAULT(condition, noise, 0);
+    if (condition.corruption() != v1::EvaluationCondition::CORRUPTION_UNSPECIFIED) {
+      WriteCorruption(condition);
+    }
   }
   CVT_DEFAULT(evaluation, batch_size, 64);
   CVT_DEFAULT(evaluation, confusion_matrix, false);

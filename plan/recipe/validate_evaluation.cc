@@ -8,15 +8,16 @@
 namespace cvtrain::plan {
 namespace {
 
-constexpr int kEntriesMax = 16;
+constexpr int kSizesMax = 16;
+constexpr int kConditionsMax = 32;
 constexpr int kPairsMax = 200;
 constexpr int kConfusionClassesMax = 128;
 constexpr double kSyntheticStepsMax = 100'000'000;
 
 void CheckSizes(const v1::Evaluation& evaluation, Rules& rules) {
   const std::string path = "recipe.evaluation.sizes";
-  if (evaluation.sizes_size() > kEntriesMax) {
-    rules.Add(path, absl::StrCat("must have at most ", kEntriesMax, " entries"),
+  if (evaluation.sizes_size() > kSizesMax) {
+    rules.Add(path, absl::StrCat("must have at most ", kSizesMax, " entries"),
               absl::StrCat(evaluation.sizes_size()));
     return;
   }
@@ -34,10 +35,44 @@ void CheckSizes(const v1::Evaluation& evaluation, Rules& rules) {
   }
 }
 
+constexpr const char* kForCorruption = "is only for a condition with a corruption";
+
+void CheckSeverities(const v1::EvaluationCondition& condition, const std::string& path,
+                     Rules& rules) {
+  std::set<int> severities;
+  for (int i = 0; i < condition.severities_size(); ++i) {
+    const int severity = condition.severities(i);
+    const std::string entry = absl::StrCat(path, ".", i);
+    rules.InRange(entry, severity, Closed(1, 5));
+    if (!severities.insert(severity).second) {
+      rules.Add(entry, "is given twice", absl::StrCat(severity));
+    }
+  }
+}
+
+void CheckCorruption(const v1::EvaluationCondition& condition, const std::string& entry,
+                     Rules& rules) {
+  if (condition.corruption() == v1::EvaluationCondition::CORRUPTION_UNSPECIFIED) {
+    if (!condition.severities().empty()) rules.Add(entry + ".severities", kForCorruption);
+    if (condition.levels() != v1::EvaluationCondition::LEVELS_UNSPECIFIED) {
+      rules.Add(entry + ".levels", kForCorruption);
+    }
+    return;
+  }
+  CheckSeverities(condition, entry + ".severities", rules);
+  if (condition.noise() > 0) {
+    rules.Add(entry + ".corruption",
+              "cannot be given together with noise: make a condition of each");
+  }
+  if (condition.name() == "clean") {
+    rules.Add(entry + ".corruption", "must not be given for condition clean: name it otherwise");
+  }
+}
+
 void CheckConditions(const v1::Evaluation& evaluation, Rules& rules) {
   const std::string path = "recipe.evaluation.conditions";
-  if (evaluation.conditions_size() > kEntriesMax) {
-    rules.Add(path, absl::StrCat("must have at most ", kEntriesMax, " entries"),
+  if (evaluation.conditions_size() > kConditionsMax) {
+    rules.Add(path, absl::StrCat("must have at most ", kConditionsMax, " entries"),
               absl::StrCat(evaluation.conditions_size()));
     return;
   }
@@ -55,6 +90,7 @@ void CheckConditions(const v1::Evaluation& evaluation, Rules& rules) {
     if (condition.name() == "clean" && condition.noise() > 0) {
       rules.Add(entry + ".noise", "must be 0 for condition clean", absl::StrCat(condition.noise()));
     }
+    CheckCorruption(condition, entry, rules);
   }
 }
 

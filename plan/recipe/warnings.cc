@@ -96,6 +96,25 @@ void WarnOfAugmentation(const v1::Recipe& recipe, Lines& warnings) {
   }
 }
 
+// Forecasts of a trial's time count training only.
+void WarnOfEvaluation(const v1::Evaluation& evaluation, Lines& warnings) {
+  constexpr int kPassesUnnoticed = 20;
+  constexpr int kSeverities = 5;  // of a corruption by default
+  int passes = 0;
+  for (const v1::EvaluationCondition& condition : evaluation.conditions()) {
+    const bool corrupts = condition.corruption() != v1::EvaluationCondition::CORRUPTION_UNSPECIFIED;
+    passes += !corrupts                        ? 1
+              : condition.severities().empty() ? kSeverities
+                                               : condition.severities_size();
+  }
+  passes *= std::max(evaluation.sizes_size(), 1);
+  if (passes > kPassesUnnoticed) {
+    warnings.push_back(absl::StrCat("recipe.evaluation: each is ", passes,
+                                    " passes over the validation split, one for each size, "
+                                    "condition and severity; no forecast counts them"));
+  }
+}
+
 void WarnOfSearch(const v1::ExperimentSpec& spec, Lines& warnings) {
   const v1::RangeAugment& augment = spec.recipe().augmentation().range_augment();
   const bool follows_network =
@@ -149,6 +168,7 @@ std::vector<std::string> Warnings(const v1::ExperimentSpec& spec) {
                                     " parts of a batch of ", SmallestBatch(recipe),
                                     " are as many as it has images"));
   }
+  WarnOfEvaluation(recipe.evaluation(), warnings);
   WarnOfSearch(spec, warnings);
   return warnings;
 }

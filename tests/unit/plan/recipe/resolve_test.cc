@@ -111,6 +111,23 @@ TEST(ResolveTest, WritesEveryDefault) {
       )pb"));
 }
 
+TEST(ResolveTest, ACorruptionHasAllSeveritiesOfImagenetC) {
+  const auto condition = [](const std::string& given) {
+    return Resolved(SmallSpec({"recipe.evaluation.conditions=[" + given + "]"}))
+        .recipe()
+        .evaluation()
+        .conditions(0);
+  };
+  EXPECT_THAT(condition("{name: fog, corruption: fog}"),
+              EqualsProto("name: \"fog\" noise: 0 corruption: CORRUPTION_FOG severities: 1 "
+                          "severities: 2 severities: 3 severities: 4 severities: 5 "
+                          "levels: LEVELS_IMAGENET_C"));
+  EXPECT_THAT(condition("{name: fog, corruption: fog, severities: [3], levels: cifar10_c}"),
+              EqualsProto("name: \"fog\" noise: 0 corruption: CORRUPTION_FOG severities: 3 "
+                          "levels: LEVELS_CIFAR10_C"));
+  EXPECT_THAT(condition("{name: plain}"), EqualsProto("name: \"plain\" noise: 0"));
+}
+
 TEST(ResolveTest, WritesTheDefaultsOfEachSchedule) {
   const auto rate = [](const std::string& given) {
     const v1::ExperimentSpec spec = Resolved(SmallSpec(

@@ -5,6 +5,7 @@
 
 #include <limits>
 
+#include "absl/strings/str_cat.h"
 #include "absl/strings/str_join.h"
 #include "tests/support/status_matchers.h"
 #include "tests/unit/plan/recipe/specs.h"
@@ -367,6 +368,46 @@ TEST(ValidateTest, ChecksEvaluationAndCheckpoints) {
                {"recipe.checkpoint={keep_best: 101}", "recipe.checkpoint.keep_best"},
                {"recipe.checkpoint={keep_last: 0}", "recipe.checkpoint.keep_last"},
                {"recipe.synthetic={steps: 5}", "recipe.synthetic: is only for task synthetic"}});
+}
+
+TEST(ValidateTest, ChecksCorruptions) {
+  const std::string c = "recipe.evaluation.conditions";
+  const std::string first = c + ".0.";
+  ExpectCases(
+      kSmallExperiment,
+      {{c + "=[{name: fog, corruption: fog}]", ""},
+       {c + "=[{name: fog, corruption: fog, severities: [5, 1], levels: cifar10_c}]", ""},
+       {c + "=[{name: fog, corruption: fog, severities: [0]}]",
+        first + "severities.0: must be in [1, 5], got 0"},
+       {c + "=[{name: fog, corruption: fog, severities: [1, 6]}]",
+        first + "severities.1: must be in [1, 5], got 6"},
+       {c + "=[{name: fog, corruption: fog, severities: [2, 2]}]",
+        first + "severities.1: is given twice, got 2"},
+       {c + "=[{name: fog, severities: [1]}]", first + "severities: is only for a condition with"},
+       {c + "=[{name: fog, levels: imagenet_c}]", first + "levels: is only for a condition with"},
+       {c + "=[{name: fog, corruption: fog, noise: 0.1}]",
+        first + "corruption: cannot be given together with noise"},
+       {c + "=[{name: fog, corruption: fog, noise: 0}]", ""},
+       {c + "=[{name: clean, corruption: fog}]", first + "corruption: must not be given for"}});
+}
+
+TEST(ValidateTest, ConditionsAreThirtyTwoAtMost) {
+  const auto spec_with = [](int conditions, int sizes) {
+    v1::ExperimentSpec spec = SmallSpec({});
+    v1::Evaluation& evaluation = *spec.mutable_recipe()->mutable_evaluation();
+    for (int i = 0; i < conditions; ++i) {
+      v1::EvaluationCondition& condition = *evaluation.add_conditions();
+      condition.set_name(absl::StrCat("fog", i));
+      condition.set_corruption(v1::EvaluationCondition::CORRUPTION_FOG);
+    }
+    for (int i = 0; i < sizes; ++i) evaluation.add_sizes()->set_crop(32 + i);
+    return spec;
+  };
+  EXPECT_THAT(Lines(spec_with(32, 6)), IsEmpty());
+  EXPECT_THAT(Lines(spec_with(33, 1)),
+              ElementsAre(HasSubstr("conditions: must have at most 32 entries, got 33")));
+  EXPECT_THAT(Lines(spec_with(32, 7)),
+              ElementsAre(HasSubstr("must give at most 200 pairs with sizes, got 224")));
 }
 
 TEST(ValidateTest, ChecksTheSyntheticTask) {

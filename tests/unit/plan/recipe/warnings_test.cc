@@ -51,6 +51,21 @@ TEST(WarningsTest, TellWhatASearchDoesNotMove) {
               ElementsAre(HasSubstr("evaluated at the recipe's base size")));
 }
 
+TEST(WarningsTest, CountThePassesOfAnEvaluation) {
+  const std::string conditions =
+      "recipe.evaluation.conditions=[{name: clean}, {name: fog, "
+      "corruption: fog}, {name: snow, corruption: snow}";
+  EXPECT_THAT(Warnings(SmallSpec({conditions + "]"})), IsEmpty()) << "11 passes";
+  EXPECT_THAT(
+      Warnings(SmallSpec({conditions + "]", "recipe.evaluation.sizes=[{crop: 32}, {crop: 64}]"})),
+      ElementsAre(HasSubstr("recipe.evaluation: each is 22 passes")));
+  EXPECT_THAT(
+      Warnings(SmallSpec({conditions + ", {name: a, corruption: contrast}, {name: b, corruption: "
+                                       "saturate, severities: [1, 2, 3, 4]}]"})),
+      IsEmpty())
+      << "20 passes";
+}
+
 TEST(WarningsTest, TellWhatASyntheticTaskIgnores) {
   EXPECT_THAT(Warnings(SmallSpec({"recipe.task=synthetic", "recipe.synthetic={steps: 5}"})),
               ElementsAre(HasSubstr("task synthetic uses none of")));
