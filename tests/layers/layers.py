@@ -15,8 +15,8 @@ SHARED = [
     ["proto"],
     ["common"],
     ["plan/rules", "plan/network", "plan/curriculum", "plan/augment", "plan/recipe"],
-    ["formats/image", "formats/picture", "formats/audio", "formats/shard", "formats/ladder",
-     "formats/checkpoint", "formats/safetensors"],
+    ["formats/image", "formats/picture", "formats/corruption", "formats/audio", "formats/shard",
+     "formats/ladder", "formats/checkpoint", "formats/safetensors"],
 ]
 COLUMNS = {
     "coordinator": {
