@@ -3,14 +3,13 @@
 #include <torch/types.h>
 #include <torch/utils.h>
 
+#include <algorithm>
 #include <cmath>
 #include <optional>
-#include <utility>
 
 #include "common/errors.h"
 #include "common/status_macros.h"
 #include "cvtrain/v1/recipe.pb.h"
-#include "plan/curriculum/keys.h"
 #include "plan/recipe/evaluation_metrics.h"
 
 namespace cvtrain::trainer {
@@ -18,22 +17,11 @@ namespace {
 
 constexpr int64_t kTop = 5;
 
-constexpr int64_t kNoiseBytesMax = int64_t{64} << 20;
-
-// Drawn in the order of channel, row, column, whatever the memory format of the pictures is.
-at::Tensor DrawNoise(int64_t sample, at::IntArrayRef shape) {
-  at::Tensor noise = at::empty(shape, at::kFloat);
-  KeyedStream stream = plan::EvaluationNoiseStream(sample);
-  float* out = noise.data_ptr<float>();
-  for (int64_t i = 0; i < noise.numel(); ++i) out[i] = static_cast<float>(stream.Normal());
-  return noise;
-}
-
 }  // namespace
 
 Evaluator::Evaluator(const cvtrain::v1::Evaluation& spec, Learner& learner, ProcessGroup& group,
                      TrainerHost& host)
-    : spec_(spec), learner_(learner), group_(group), host_(host) {}
+    : spec_(spec), learner_(learner), group_(group), host_(host), conditions_(learner) {}
 
 absl::StatusOr<Evaluator::Result> Evaluator::Evaluate(BatchSource& source) {
   at::NoGradGuard no_grad;
@@ -118,39 +106,32 @@ absl::Status Evaluator::EvaluateSize(BatchSource& source, const EvaluationView& 
                                      std::vector<Score>& scores, at::Tensor confusion) {
   CVT_RETURN_IF_ERROR(source.StartEvaluation(view));
   while (true) {
-    if (host_.stop_request().mode == StopRequest::Mode::kNow) {
-      return Cancelled(Reason::kStopping, "the attempt was stopped");
-    }
     CVT_ASSIGN_OR_RETURN(const std::optional<Batch> batch, source.NextEvaluation());
     if (!batch.has_value()) return absl::OkStatus();
-    const at::Tensor images = learner_.ToUnit(*batch);
-    at::Tensor noise;  // drawn for the first condition that has it
+    conditions_.Start(*batch);
     for (int i = 0; i < spec_.conditions_size(); ++i) {
-      const double deviation = spec_.conditions(i).noise();
-      if (deviation > 0 && !noise.defined()) noise = NoiseOf(images, batch->samples);
-      scores[static_cast<size_t>(i)].Add(
-          Measure(deviation > 0 ? images.add(noise, deviation).clamp_(0, 1) : images, *batch,
-                  i == 0 ? confusion : at::Tensor()));
-      host_.NoteActivity();
+      CVT_ASSIGN_OR_RETURN(const Score score, MeasureUnder(spec_.conditions(i), *batch,
+                                                           i == 0 ? confusion : at::Tensor()));
+      scores[static_cast<size_t>(i)].Add(score);
     }
   }
 }
 
-at::Tensor Evaluator::NoiseOf(const at::Tensor& images, absl::Span<const int64_t> samples) {
-  std::vector<at::Tensor> noise;
-  for (int64_t sample : samples) {
-    const auto known = noise_.find({sample, images.size(-1)});
-    if (known != noise_.end()) {
-      noise.push_back(known->second);
-      continue;
+absl::StatusOr<Evaluator::Score> Evaluator::MeasureUnder(
+    const cvtrain::v1::EvaluationCondition& condition, const Batch& batch,
+    const at::Tensor& confusion) {
+  Score sum;
+  const int passes = std::max(condition.severities_size(), 1);
+  for (int i = 0; i < passes; ++i) {
+    if (host_.stop_request().mode == StopRequest::Mode::kNow) {
+      return Cancelled(Reason::kStopping, "the attempt was stopped");
     }
-    noise.push_back(DrawNoise(sample, images.sizes().slice(1)));
-    const auto bytes = static_cast<int64_t>(noise.back().nbytes());
-    if (noise_bytes_ + bytes > kNoiseBytesMax) continue;
-    noise_.emplace(std::pair(sample, images.size(-1)), noise.back());
-    noise_bytes_ += bytes;
+    const int32_t severity = condition.severities().empty() ? 0 : condition.severities(i);
+    CVT_ASSIGN_OR_RETURN(const at::Tensor images, conditions_.Under(condition, severity));
+    sum.Add(Measure(images, batch, confusion));
+    host_.NoteActivity();
   }
-  return at::stack(noise);
+  return sum;
 }
 
 Evaluator::Score Evaluator::Measure(const at::Tensor& images, const Batch& batch,

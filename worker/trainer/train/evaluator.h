@@ -5,26 +5,26 @@
 #include <cstdint>
 #include <map>
 #include <string>
-#include <utility>
 #include <vector>
 
 #include "absl/status/statusor.h"
-#include "absl/types/span.h"
 #include "worker/trainer/collective/process_group.h"
 #include "worker/trainer/data/batch_source.h"
 #include "worker/trainer/train/host.h"
 #include "worker/trainer/train/learner.h"
+#include "worker/trainer/train/picture_conditions.h"
 
 namespace cvtrain::v1 {
 class Evaluation;
+class EvaluationCondition;
 }  // namespace cvtrain::v1
 
 namespace cvtrain::trainer {
 
 // Measures the network on the validation split: every size of the recipe under every condition,
-// each process on its share of the pictures, decoded once per size. Noise is the same in every
-// evaluation and under every condition, so it is drawn once for a batch, and what was drawn is
-// kept, up to 64 MiB.
+// each process on its share of the pictures, decoded once per size. A condition with a corruption
+// is one pass of the network for each of its severities; its values are over the pictures of them
+// all.
 //
 // The network is the averaged one where the recipe has an ema. Lives as long as the attempt.
 // Thread-compatible. Throws c10::Error.
@@ -40,10 +40,11 @@ class Evaluator {
     // calibration error are in percent, loss in nats and without label smoothing.
     std::map<std::string, double> metrics;
     // classes x classes counts, row by row: true class, then the one put first. Empty unless the
-    // recipe asks for it.
+    // recipe asks for it. Under all severities of the first condition, if it has a corruption.
     std::vector<int64_t> confusion;
   };
-  // CANCELLED (STOPPING) if the attempt was stopped without a checkpoint; errors of `source`.
+  // CANCELLED (STOPPING) if the attempt was stopped without a checkpoint; errors of `source`;
+  // INTERNAL (OUT_OF_MEMORY) if a corruption has no memory.
   absl::StatusOr<Result> Evaluate(BatchSource& source);
 
  private:
@@ -73,8 +74,10 @@ class Evaluator {
   static Values ValuesOf(const Score& score);
   static void Put(const std::string& prefix, const Values& values,
                   std::map<std::string, double>& metrics);
-  // Standard normal numbers for each value of the batch.
-  at::Tensor NoiseOf(const at::Tensor& images, absl::Span<const int64_t> samples);
+  // Of the pictures of the batch that `conditions_` has begun, under all severities. Looks for a
+  // stop before each pass: a batch may have 160.
+  absl::StatusOr<Score> MeasureUnder(const cvtrain::v1::EvaluationCondition& condition,
+                                     const Batch& batch, const at::Tensor& confusion);
   Score Measure(const at::Tensor& images, const Batch& batch, at::Tensor confusion);
   void SumOverRanks(std::vector<Score>& scores);
 
@@ -82,9 +85,7 @@ class Evaluator {
   Learner& learner_;
   ProcessGroup& group_;
   TrainerHost& host_;
-  // Standard normal numbers by (picture, side).
-  std::map<std::pair<int64_t, int64_t>, at::Tensor> noise_;
-  int64_t noise_bytes_ = 0;
+  PictureConditions conditions_;
 };
 
 }  // namespace cvtrain::trainer

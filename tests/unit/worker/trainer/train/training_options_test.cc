@@ -380,6 +380,56 @@ TEST(TrainingOptionsTest, CountsWhichClassIsTakenForWhich) {
   EXPECT_DOUBLE_EQ(100.0 * static_cast<double>(right) / 24, result.metrics().at("val/top1"));
 }
 
+// One epoch, evaluated under fog of two severities, of one of them and of the other.
+v1::Start CorruptedStart() {
+  v1::Start start = MakeTrainingStart(1, 2);
+  start.mutable_recipe()->set_epochs(1);
+  cvtrain::v1::Evaluation& evaluation = *start.mutable_recipe()->mutable_evaluation();
+  evaluation.clear_conditions();
+  evaluation.clear_sizes();
+  *evaluation.add_sizes() = MakeTrainingStart().recipe().evaluation().sizes(0);
+  evaluation.add_conditions()->set_name("clean");
+  for (const auto& [name, severities] :
+       std::map<std::string, std::vector<int>>{{"fog", {1, 5}}, {"fog1", {1}}, {"fog5", {5}}}) {
+    cvtrain::v1::EvaluationCondition& condition = *evaluation.add_conditions();
+    condition.set_name(name);
+    condition.set_corruption(cvtrain::v1::EvaluationCondition::CORRUPTION_FOG);
+    condition.set_levels(cvtrain::v1::EvaluationCondition::LEVELS_IMAGENET_C);
+    for (const int severity : severities) condition.add_severities(severity);
+  }
+  return start;
+}
+
+TEST(TrainingOptionsTest, EvaluatesCorruptedPicturesOverTheirSeverities) {
+  const v1::Start start = CorruptedStart();
+  const auto last = [](const Rank& rank, const std::string& metric) {
+    return rank.host.Points(metric).back().second;
+  };
+  Rank alone;
+  RunAlone(start, alone);
+  ASSERT_EQ(alone.result.cause, cvtrain::v1::CAUSE_FINISHED) << alone.result.message;
+  for (const char* value : {"/loss", "/top1", "/top5"}) {
+    EXPECT_NEAR(last(alone, std::string("val/fog") + value),
+                (last(alone, std::string("val/fog1") + value) +
+                 last(alone, std::string("val/fog5") + value)) /
+                    2,
+                1e-9);
+  }
+  EXPECT_NE(last(alone, "val/fog1/loss"), last(alone, "val/loss"));
+  EXPECT_NE(last(alone, "val/fog1/loss"), last(alone, "val/fog5/loss"));
+  EXPECT_NEAR(
+      last(alone, "val/mean/loss"),
+      (last(alone, "val/loss") + 2 * last(alone, "val/fog/loss") + last(alone, "val/fog/loss")) / 4,
+      1e-9);
+
+  auto ranks = MakeRanks(2);
+  RunTogether(start, ranks);
+  ASSERT_EQ(ranks[0]->result.cause, cvtrain::v1::CAUSE_FINISHED) << ranks[0]->result.message;
+  for (const char* metric : {"val/loss", "val/fog/loss", "val/fog5/loss"}) {
+    EXPECT_NEAR(last(*ranks[0], metric), last(alone, metric), 1e-4) << metric;
+  }
+}
+
 // ---- memory ----
 
 class MemoryTest : public ::testing::Test {
