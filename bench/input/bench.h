@@ -59,6 +59,10 @@ struct LoadOptions {
 // first batch of that step.
 absl::StatusOr<Runner> NewLoadBench(const LoadOptions& options);
 
+// Corrupts pictures of `size` x `size` pixels, as evaluations do, by the numbers of ImageNet-C; the
+// argument is `fog 3`: a corruption and its severity.
+absl::StatusOr<Runner> NewCorruptBench(int size);
+
 }  // namespace cvtrain::bench
 
 #endif  // CVTRAIN_BENCH_INPUT_BENCH_H_

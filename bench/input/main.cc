@@ -36,7 +36,8 @@ void Declare(FlagSet& flags, Options& options) {
   flags.Int("cache-bytes", 0, &options.load.cache_bytes, 0, int64_t{1} << 40,
             "load: of decoded pictures");
   flags.Double("scale-min", 0, &options.load.scale_min, 0, 1, "load: least share of the area");
-  flags.Int("size", 0, &decode.size, 8, 4'096, "decode, load, ladder: of the results");
+  flags.Int("size", 0, &decode.size, 8, 4'096,
+            "decode, load, ladder: of the results; corrupt: of the pictures");
   flags.Int("threads", 0, &decode.threads, 1, 256, "that work");
 }
 
@@ -47,6 +48,7 @@ absl::StatusOr<Runner> NewRunner(const std::string& kind, Options& options) {
   if (kind == "decode") return NewDecodeBench(options.decode);
   if (kind == "create") return NewCreateBench(options.create);
   if (kind == "load") return NewLoadBench(options.load);
+  if (kind == "corrupt") return NewCorruptBench(options.decode.size);
   if (kind == "ladder") {
     return NewLadderBench({.data = options.load.data,
                            .list = options.decode.list,
@@ -59,7 +61,7 @@ absl::StatusOr<Runner> NewRunner(const std::string& kind, Options& options) {
 
 absl::Status Main(int argc, char** argv) {
   Options options;
-  FlagSet flags("cvtrain-bench-input decode|create|load [flags]",
+  FlagSet flags("cvtrain-bench-input decode|create|load|ladder|corrupt [flags]",
                 "Our side of the benchmarks of the input path; bench/*.py run it.");
   Declare(flags, options);
   CVT_ASSIGN_OR_RETURN(const FlagSet::Parsed parsed, flags.Parse(argc, argv));
@@ -68,7 +70,8 @@ absl::Status Main(int argc, char** argv) {
     return absl::OkStatus();
   }
   if (parsed.positional.size() != 1) {
-    return InvalidArgument(Reason::kUsage, "name one benchmark: decode, create or load");
+    return InvalidArgument(Reason::kUsage,
+                           "name one benchmark: decode, create, load, ladder or corrupt");
   }
   CVT_ASSIGN_OR_RETURN(const Runner runner, NewRunner(parsed.positional[0], options));
   return Serve(runner);
