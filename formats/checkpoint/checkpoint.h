@@ -74,6 +74,10 @@ class CheckpointLayout {
   int64_t file_bytes() const { return file_bytes_; }
   int tensor_count() const { return static_cast<int>(manifest_.tensors_size()); }
 
+  // Where the data section begins and ends in the file, bytes.
+  int64_t data_offset() const { return data_offset_; }
+  int64_t data_end() const { return data_offset_ + data_bytes_; }
+
   // Place of tensor `index` in the file, bytes.
   int64_t tensor_offset(int index) const;
   int64_t tensor_bytes(int index) const;
@@ -85,6 +89,9 @@ class CheckpointLayout {
   // many states, INVALID_ARGUMENT (FIELD_INVALID) if `file` has another size or text is no UTF-8.
   // The old content of `file` does not matter.
   absl::Status WriteHeaderAndManifest(CheckpointManifest manifest, absl::Span<char> file) const;
+
+  // The same for the first data_offset() bytes alone: header, manifest and the zeros after it.
+  absl::Status WriteHead(CheckpointManifest manifest, absl::Span<char> head) const;
 
  private:
   CheckpointLayout() = default;
@@ -151,8 +158,6 @@ class CheckpointView {
 
  private:
   CheckpointView() = default;
-
-  absl::Status CheckTensors(absl::string_view name, int64_t data_offset);
 
   absl::string_view data_;
   CheckpointManifest manifest_;

@@ -7,12 +7,11 @@
 #include "common/crc32c.h"
 #include "common/errors.h"
 #include "common/limits.h"
-#include "common/little_endian.h"
-#include "common/sha256.h"
 #include "common/status_macros.h"
 #include "common/text.h"
 #include "formats/checkpoint/checkpoint.h"
 #include "formats/checkpoint/checkpoint_header.h"
+#include "formats/checkpoint/checkpoint_trailer.h"
 
 namespace cvtrain::formats {
 namespace {
@@ -27,6 +26,12 @@ bool IsUtf8(const CheckpointManifest& manifest) {
   }
   return std::all_of(manifest.states().begin(), manifest.states().end(),
                      [](const auto& state) { return IsValidUtf8(state.name()); });
+}
+
+absl::Status CheckRoom(absl::Span<char> buffer, int64_t bytes) {
+  if (static_cast<int64_t>(buffer.size()) == bytes) return absl::OkStatus();
+  return InvalidArgument(Reason::kFieldInvalid, absl::StrCat("checkpoint: the buffer must have ",
+                                                             bytes, " bytes, got ", buffer.size()));
 }
 
 void Zero(absl::Span<char> file, int64_t begin, int64_t end) {
@@ -96,11 +101,21 @@ int64_t CheckpointLayout::tensor_bytes(int index) const {
 
 absl::Status CheckpointLayout::WriteHeaderAndManifest(CheckpointManifest manifest,
                                                       absl::Span<char> file) const {
-  if (static_cast<int64_t>(file.size()) != file_bytes_) {
-    return InvalidArgument(Reason::kFieldInvalid,
-                           absl::StrCat("checkpoint: the buffer must have ", file_bytes_,
-                                        " bytes, got ", file.size()));
+  CVT_RETURN_IF_ERROR(CheckRoom(file, file_bytes_));
+  CVT_RETURN_IF_ERROR(
+      WriteHead(std::move(manifest), file.subspan(0, static_cast<size_t>(data_offset_))));
+  int64_t end = data_offset_;
+  for (int i = 0; i < tensor_count(); ++i) {
+    Zero(file, end, tensor_offset(i));
+    end = tensor_offset(i) + tensor_bytes(i);
   }
+  // The trailer too: that of an earlier checkpoint in this buffer must not vouch for this one.
+  Zero(file, end, file_bytes_);
+  return absl::OkStatus();
+}
+
+absl::Status CheckpointLayout::WriteHead(CheckpointManifest manifest, absl::Span<char> head) const {
+  CVT_RETURN_IF_ERROR(CheckRoom(head, data_offset_));
   if (manifest.states_size() > kCheckpointStatesMax) {
     return LimitExceeded("kCheckpointStatesMax",
                          absl::StrCat("checkpoint: ", manifest.states_size(), " states, at most ",
@@ -120,20 +135,12 @@ absl::Status CheckpointLayout::WriteHeaderAndManifest(CheckpointManifest manifes
                          absl::StrCat("checkpoint: a manifest of ", header.manifest_bytes,
                                       " bytes has room for ", manifest_room_));
   }
-  char* at = file.data() + kCheckpointHeaderBytes;
+  char* at = head.data() + kCheckpointHeaderBytes;
   CVT_CHECK(manifest.SerializeToArray(at, static_cast<int>(header.manifest_bytes)));
   header.manifest_crc32c =
       Crc32c(absl::string_view(at, static_cast<size_t>(header.manifest_bytes)));
-  internal::SerializeHeader(header).copy(file.data(), kCheckpointHeaderBytes);
-
-  Zero(file, kCheckpointHeaderBytes + header.manifest_bytes, data_offset_);
-  int64_t end = data_offset_;
-  for (int i = 0; i < tensor_count(); ++i) {
-    Zero(file, end, tensor_offset(i));
-    end = tensor_offset(i) + tensor_bytes(i);
-  }
-  // The trailer too: that of an earlier checkpoint in this buffer must not vouch for this one.
-  Zero(file, end, file_bytes_);
+  internal::SerializeHeader(header).copy(head.data(), kCheckpointHeaderBytes);
+  Zero(head, kCheckpointHeaderBytes + header.manifest_bytes, data_offset_);
   return absl::OkStatus();
 }
 
@@ -147,27 +154,12 @@ absl::StatusOr<CheckpointDigests> FinishTrailer(absl::Span<char> file) {
         absl::StrCat("says ", header.file_bytes, " bytes, has ", file.size()));
   }
   const auto covered = static_cast<size_t>(header.trailer_offset());
+  internal::TrailerMaker maker;
+  maker.Update(bytes.substr(0, covered));
   CheckpointDigests digests;
-  Sha256 sha256;
-  for (size_t at = 0; at < covered; at += static_cast<size_t>(kCheckpointBlockBytes)) {
-    const absl::string_view block =
-        bytes.substr(at, std::min(covered - at, static_cast<size_t>(kCheckpointBlockBytes)));
-    digests.block_crc32c.push_back(Crc32c(block));
-    sha256.Update(block);
-  }
-  std::string trailer(kCheckpointTrailerMagic);
-  AppendLittleEndian<uint32_t>(static_cast<uint32_t>(kCheckpointBlockBytes), &trailer);
-  AppendLittleEndian<uint32_t>(static_cast<uint32_t>(digests.block_crc32c.size()), &trailer);
-  for (const uint32_t crc : digests.block_crc32c) AppendLittleEndian<uint32_t>(crc, &trailer);
-  AppendLittleEndian<uint32_t>(Crc32c(trailer), &trailer);
-  sha256.Update(trailer);
-  const Sha256Digest digest = sha256.Peek();
-  const absl::string_view digest_bytes(reinterpret_cast<const char*>(digest.data()), digest.size());
-  sha256.Update(digest_bytes);
-  trailer.append(digest_bytes.data(), digest_bytes.size());
+  const std::string trailer = maker.Finish(&digests);
   CVT_CHECK(covered + trailer.size() == file.size());
   trailer.copy(file.data() + covered, trailer.size());
-  digests.file_sha256 = ToHex(sha256.Finish());
   return digests;
 }
 

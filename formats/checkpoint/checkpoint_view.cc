@@ -4,10 +4,6 @@
 //   3. if asked, every block, and the SHA-256 of everything before the last 32 bytes;
 //   4. the manifest: its CRC, the number of its tensors before it is parsed, then each tensor.
 
-#include <google/protobuf/io/coded_stream.h>
-#include <google/protobuf/stubs/logging.h>
-#include <google/protobuf/wire_format_lite.h>
-
 #include <algorithm>
 #include <cstring>
 #include <utility>
@@ -15,65 +11,19 @@
 #include "absl/strings/str_cat.h"
 #include "common/crc32c.h"
 #include "common/errors.h"
-#include "common/limits.h"
 #include "common/little_endian.h"
 #include "common/sha256.h"
 #include "common/status_macros.h"
 #include "common/text.h"
 #include "formats/checkpoint/checkpoint.h"
 #include "formats/checkpoint/checkpoint_header.h"
+#include "formats/checkpoint/checkpoint_manifest.h"
 
 namespace cvtrain::formats {
 namespace {
 
-using ::google::protobuf::internal::WireFormatLite;
-using ::google::protobuf::io::CodedInputStream;
 using internal::BadCheckpoint;
 using internal::CheckpointHeader;
-
-// How often each of the repeated fields occurs, without building anything: a manifest of 16 MiB
-// could hold eight million empty tensors, which would take half a gigabyte.
-struct FieldCounts {
-  size_t tensors = 0;
-  size_t states = 0;
-};
-
-bool CountFields(absl::string_view manifest, FieldCounts* counts) {
-  CodedInputStream in(reinterpret_cast<const uint8_t*>(manifest.data()),
-                      static_cast<int>(manifest.size()));
-  while (const uint32_t tag = in.ReadTag()) {
-    const int field = WireFormatLite::GetTagFieldNumber(tag);
-    if (field == CheckpointManifest::kTensorsFieldNumber) ++counts->tensors;
-    if (field == CheckpointManifest::kStatesFieldNumber) ++counts->states;
-    if (!WireFormatLite::SkipField(&in, tag)) return false;
-  }
-  return in.ConsumedEntireMessage();
-}
-
-absl::StatusOr<CheckpointManifest> ParseManifest(absl::string_view file, absl::string_view name,
-                                                 const CheckpointHeader& header) {
-  const absl::string_view bytes =
-      file.substr(kCheckpointHeaderBytes, static_cast<size_t>(header.manifest_bytes));
-  const auto bad = [&](absl::string_view problem) {
-    return BadCheckpoint(name, "manifest", kCheckpointHeaderBytes, problem);
-  };
-  if (Crc32c(bytes) != header.manifest_crc32c) return bad("its CRC is wrong");
-  FieldCounts counts;
-  if (!CountFields(bytes, &counts)) return bad("not a manifest");
-  if (counts.tensors > limits::kTensorsPerCheckpointMax) {
-    return bad(
-        absl::StrCat(counts.tensors, " tensors, at most ", limits::kTensorsPerCheckpointMax));
-  }
-  if (counts.states > static_cast<size_t>(kCheckpointStatesMax)) {
-    return bad(absl::StrCat(counts.states, " states, at most ", kCheckpointStatesMax));
-  }
-  CheckpointManifest manifest;
-  const google::protobuf::LogSilencer silence;  // it would print what is returned here
-  if (!manifest.ParseFromArray(bytes.data(), static_cast<int>(bytes.size()))) {
-    return bad("not a manifest");
-  }
-  return manifest;
-}
 
 absl::Status CheckTrailer(absl::string_view file, absl::string_view name,
                           const CheckpointHeader& header) {
@@ -136,7 +86,7 @@ absl::StatusOr<CheckpointManifest> ReadManifest(absl::string_view prefix, absl::
   if (static_cast<int64_t>(prefix.size()) < kCheckpointHeaderBytes + header.manifest_bytes) {
     return absl::OutOfRangeError("checkpoint: the manifest has not arrived");
   }
-  return ParseManifest(prefix, name, header);
+  return internal::ParseManifest(prefix, name, header);
 }
 
 absl::StatusOr<CheckpointView> CheckpointView::Open(absl::string_view file, absl::string_view name,
@@ -155,48 +105,20 @@ absl::StatusOr<CheckpointView> CheckpointView::Open(absl::string_view file, absl
   } else if (verify == CheckpointVerify::kBlocks) {
     CVT_RETURN_IF_ERROR(CheckBytes(file, name, header, nullptr));
   }
-  CVT_ASSIGN_OR_RETURN(view.manifest_, ParseManifest(file, name, header));
-  const auto manifest_end = static_cast<size_t>(kCheckpointHeaderBytes + header.manifest_bytes);
-  const auto data_offset = static_cast<size_t>(header.data_offset);
-  if (!IsZero(file.substr(manifest_end, data_offset - manifest_end))) {
-    return BadCheckpoint(name, "padding", static_cast<int64_t>(manifest_end), "must be zero");
+  CVT_ASSIGN_OR_RETURN(view.manifest_, internal::ParseManifest(file, name, header));
+  CVT_ASSIGN_OR_RETURN(internal::TensorTable table,
+                       internal::CheckTensors(view.manifest_, name, header));
+  for (const internal::ByteRange& zeros : internal::PaddingOf(view.manifest_, table, header)) {
+    if (!IsZero(file.substr(static_cast<size_t>(zeros.begin),
+                            static_cast<size_t>(zeros.end - zeros.begin)))) {
+      return BadCheckpoint(name, "padding", zeros.begin, "must be zero");
+    }
   }
-  view.data_ = file.substr(data_offset, static_cast<size_t>(header.data_bytes));
-  CVT_RETURN_IF_ERROR(view.CheckTensors(name, header.data_offset));
+  view.data_ =
+      file.substr(static_cast<size_t>(header.data_offset), static_cast<size_t>(header.data_bytes));
+  view.tensor_bytes_ = std::move(table.bytes);
+  view.by_name_ = std::move(table.by_name);
   return view;
-}
-
-absl::Status CheckpointView::CheckTensors(absl::string_view name, int64_t data_offset) {
-  int64_t end = 0;
-  const auto padding = [&](int64_t to) {
-    return data_.substr(static_cast<size_t>(end), static_cast<size_t>(to - end));
-  };
-  for (int i = 0; i < manifest_.tensors_size(); ++i) {
-    const storage::v1::Tensor& tensor = manifest_.tensors(i);
-    const auto bad = [&](absl::string_view problem) {
-      return BadCheckpoint(name, absl::StrCat("tensor ", i, " ", SafeText(tensor.name())),
-                           data_offset + end, problem);
-    };
-    int64_t bytes = 0;
-    const std::string problem = internal::CheckTensor(tensor, &bytes);
-    if (!problem.empty()) return bad(problem);
-    const int64_t expected = internal::AlignUp(end, kCheckpointTensorAlignment);
-    if (tensor.offset() != expected) {
-      return bad(absl::StrCat("its data must begin at ", expected, ", not ", tensor.offset()));
-    }
-    if (bytes > static_cast<int64_t>(data_.size()) - expected) {
-      return bad("its data ends after the data section");
-    }
-    if (!IsZero(padding(expected))) return bad("the padding before it must be zero");
-    if (!by_name_.emplace(tensor.name(), i).second) return bad("its name is used twice");
-    tensor_bytes_.push_back(bytes);
-    end = expected + bytes;
-  }
-  if (internal::AlignUp(end, kCheckpointTensorAlignment) != static_cast<int64_t>(data_.size()) ||
-      !IsZero(padding(static_cast<int64_t>(data_.size())))) {
-    return BadCheckpoint(name, "data", data_offset + end, "there is more than the tensors have");
-  }
-  return absl::OkStatus();
 }
 
 CheckpointView::Tensor CheckpointView::tensor(int index) const {
