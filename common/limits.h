@@ -86,6 +86,10 @@ inline constexpr size_t kTelemetrySeriesMax = 2'000;
 // --- Checkpoints ----------------------------------------------------------
 
 inline constexpr uint64_t kCheckpointSizeBytesMax = 16 * kGib;
+// Imported ones, which stay until somebody deletes them.
+inline constexpr size_t kImportedCheckpointsMax = 1'000;
+// What an imported one is called, characters.
+inline constexpr size_t kImportLabelCharactersMax = 128;
 inline constexpr size_t kTensorsPerCheckpointMax = 100'000;
 inline constexpr size_t kCheckpointManifestSizeBytesMax = 16 * kMib;
 // What one message of an upload or a download carries, and what one CRC covers.

@@ -133,6 +133,16 @@ bool IsValidUtf8(absl::string_view text) {
   return true;
 }
 
+bool IsPlainText(absl::string_view text, size_t characters_max) {
+  size_t characters = 0;
+  while (!text.empty()) {
+    const CodePoint c = Decode(text);
+    if (c.size == 0 || IsUnsafe(c.value) || ++characters > characters_max) return false;
+    text.remove_prefix(c.size);
+  }
+  return characters > 0;
+}
+
 size_t DisplayWidth(absl::string_view text) {
   size_t width = 0;
   while (!text.empty()) {

@@ -29,6 +29,10 @@ std::string SafeText(absl::string_view text, size_t bytes_max = 256);
 
 bool IsValidUtf8(absl::string_view text);
 
+// Whether it is 1 to `characters_max` characters of valid UTF-8, none of them one that EscapeText()
+// makes harmless: it may stand in a line as it is.
+bool IsPlainText(absl::string_view text, size_t characters_max);
+
 // Number of columns that valid UTF-8 text takes on a terminal, counting each
 // code point as one and combining marks as none.
 size_t DisplayWidth(absl::string_view text);

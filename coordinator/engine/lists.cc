@@ -21,6 +21,8 @@ namespace {
 
 // What recipe.proto's sister files promise for page_size.
 constexpr int kPageSizeDefault = 50;
+// The parent of checkpoints that no trial made.
+constexpr absl::string_view kImported = "imported";
 // A page ends early at this size, so that it fits one message.
 constexpr size_t kPageBytesMax = limits::kMessageSizeBytesMax * 3 / 4;
 
@@ -133,6 +135,21 @@ void VisitTrials(const ClusterState& state, const Parent& parent, int64_t from_e
   }
 }
 
+// What ListCheckpoints lists under kImported, by name.
+v1::ListCheckpointsResponse ListImported(const View& view, Page& page) {
+  v1::ListCheckpointsResponse response;
+  const auto& imported = view.state().imported();
+  const absl::StatusOr<CheckpointName> after = CheckpointName::Parse(page.after());
+  for (auto name = after.ok() ? imported.upper_bound(*after) : imported.begin();
+       name != imported.end(); ++name) {
+    v1::Checkpoint proto = ToProto(view, *name, view.state().checkpoints().at(*name));
+    if (!page.Take(name->ToString(), proto.ByteSizeLong())) break;
+    *response.add_checkpoints() = std::move(proto);
+  }
+  response.set_next_page_token(page.next_token());
+  return response;
+}
+
 }  // namespace
 
 absl::StatusOr<v1::GetExperimentResponse> GetExperiment(const View& view,
@@ -242,6 +259,10 @@ absl::StatusOr<v1::GetCheckpointResponse> GetCheckpoint(const View& view,
 absl::StatusOr<v1::ListCheckpointsResponse> ListCheckpoints(
     const View& view, const PageTokens& tokens, absl::string_view caller,
     const v1::ListCheckpointsRequest& request) {
+  if (request.parent() == kImported) {
+    CVT_ASSIGN_OR_RETURN(Page page, Page::Open(tokens, caller, request));
+    return ListImported(view, page);
+  }
   CVT_ASSIGN_OR_RETURN(const Parent parent,
                        ParseParent(view.state(), request.parent(), /*trial_allowed=*/true));
   CVT_ASSIGN_OR_RETURN(Page page, Page::Open(tokens, caller, request));

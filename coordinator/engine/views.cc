@@ -259,6 +259,8 @@ v1::Checkpoint ToProto(const View& view, const CheckpointName& name,
   proto.set_digest(record.digest());
   *proto.mutable_create_time() = record.create_time();
   proto.set_damaged(record.damaged());
+  proto.set_label(record.label());
+  if (view.state().imported().contains(name)) proto.add_kept_as("imported");
   const absl::StatusOr<AttemptName> attempt = AttemptName::Parse(record.attempt());
   if (!attempt.ok()) return proto;
   proto.set_trial(attempt->trial().ToString());

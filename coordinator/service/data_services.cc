@@ -14,6 +14,8 @@
 #include "common/limits.h"
 #include "coordinator/engine/views.h"
 #include "coordinator/service/bulk.h"
+#include "coordinator/service/checkpoint_import.h"
+#include "coordinator/state/decide_checkpoint.h"
 #include "coordinator/state/decide_dataset.h"
 #include "coordinator/state/proto_time.h"
 #include "formats/checkpoint/checkpoint.h"
@@ -286,6 +288,31 @@ grpc::Status CheckpointService::DownloadCheckpoint(
                             response.set_crc32c(chunk.crc32c);
                             return writer->Write(response);
                           });
+  });
+}
+
+grpc::Status CheckpointService::ImportCheckpoint(
+    grpc::ServerContext* context, grpc::ServerReader<v1::ImportCheckpointRequest>* reader,
+    v1::ImportCheckpointResponse* response) {
+  return dispatch_.Run(context, Role::kSubmitter, [&](const Caller& caller) {
+    return coordinator::ImportCheckpoint(dispatch_, store_, caller, reader, response);
+  });
+}
+
+// Makes room, so it may use what is kept free on a full disk. The bytes go after the event.
+grpc::Status CheckpointService::DeleteCheckpoint(grpc::ServerContext* context,
+                                                 const v1::DeleteCheckpointRequest* request,
+                                                 v1::DeleteCheckpointResponse*) {
+  return dispatch_.Run(context, Role::kSubmitter, [&](const Caller& caller) -> absl::Status {
+    CVT_RETURN_IF_ERROR(Dispatch::CheckRequestId(request->request_id()));
+    return dispatch_
+        .CommitAndWait(caller,
+                       {.id = request->request_id(),
+                        .fingerprint = Fingerprint("DeleteCheckpoint", caller, *request)},
+                       [request](const ClusterState& state, absl::Time now) {
+                         return DecideDeleteCheckpoint(state, *request, now);
+                       })
+        .status();
   });
 }
 

@@ -53,7 +53,7 @@ class LogService : public v1::LogService::Service {
 
 class CheckpointService : public v1::CheckpointService::Service {
  public:
-  CheckpointService(Dispatch& dispatch, const CheckpointStore& store, const PageTokens& tokens)
+  CheckpointService(Dispatch& dispatch, CheckpointStore& store, const PageTokens& tokens)
       : dispatch_(dispatch), store_(store), tokens_(tokens) {}
 
   grpc::Status GetCheckpoint(grpc::ServerContext* context, const v1::GetCheckpointRequest* request,
@@ -67,6 +67,12 @@ class CheckpointService : public v1::CheckpointService::Service {
   grpc::Status DownloadCheckpoint(
       grpc::ServerContext* context, const v1::DownloadCheckpointRequest* request,
       grpc::ServerWriter<v1::DownloadCheckpointResponse>* writer) override;
+  grpc::Status ImportCheckpoint(grpc::ServerContext* context,
+                                grpc::ServerReader<v1::ImportCheckpointRequest>* reader,
+                                v1::ImportCheckpointResponse* response) override;
+  grpc::Status DeleteCheckpoint(grpc::ServerContext* context,
+                                const v1::DeleteCheckpointRequest* request,
+                                v1::DeleteCheckpointResponse* response) override;
 
  private:
   absl::Status Verify(const std::string& name, v1::VerifyCheckpointResponse* response);
@@ -75,7 +81,7 @@ class CheckpointService : public v1::CheckpointService::Service {
   absl::StatusOr<v1::Checkpoint> Find(const std::string& name);
 
   Dispatch& dispatch_;
-  const CheckpointStore& store_;
+  CheckpointStore& store_;
   const PageTokens& tokens_;
 };
 

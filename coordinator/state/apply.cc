@@ -88,6 +88,10 @@ absl::Status EventApplier::ApplyKind() {
       return Committed(event_.checkpoint_committed());
     case Event::kDatasetCommitted:
       return Committed(event_.dataset_committed());
+    case Event::kCheckpointImported:
+      return Imported(event_.checkpoint_imported());
+    case Event::kCheckpointDeleted:
+      return Deleted(event_.checkpoint_deleted());
     case Event::KIND_NOT_SET:
       break;
   }
@@ -265,34 +269,66 @@ void EventApplier::MarkDamaged(const Trial& trial, const std::string& checkpoint
   state_.checkpoints_.at(*name).set_damaged(true);
 }
 
+absl::StatusOr<storage::v1::CheckpointRecord*> EventApplier::NewCheckpoint(
+    const std::string& text) {
+  CVT_ASSIGN_OR_RETURN(const CheckpointName name, CheckpointName::Parse(text));
+  storage::v1::CheckpointRecord& record = state_.checkpoints_[name];
+  if (!record.name().empty()) return Damaged(absl::StrCat("lists ", text, " twice"));
+  record.set_name(text);
+  *record.mutable_create_time() = event_.time();
+  record.set_revision(event_.revision());
+  return &record;
+}
+
+absl::Status EventApplier::DeleteFrom(Trial& trial, const std::string& text) {
+  CVT_ASSIGN_OR_RETURN(const CheckpointName name, CheckpointName::Parse(text));
+  const auto listed = std::find(trial.checkpoints.begin(), trial.checkpoints.end(), name);
+  if (listed == trial.checkpoints.end()) {
+    return Damaged(absl::StrCat("deletes ", text, ", which the trial does not have"));
+  }
+  trial.checkpoints.erase(listed);
+  state_.checkpoints_.erase(name);
+  state_.deleted_checkpoints_.push_back(name);
+  return absl::OkStatus();
+}
+
 absl::Status EventApplier::Committed(const storage::v1::CheckpointCommitted& event) {
   CVT_ASSIGN_OR_RETURN(const CheckpointName name, CheckpointName::Parse(event.name()));
   CVT_ASSIGN_OR_RETURN(const AttemptName attempt, AttemptName::Parse(event.attempt()));
-  storage::v1::CheckpointRecord& record = state_.checkpoints_[name];
-  if (!record.name().empty()) return Damaged(absl::StrCat("lists ", event.name(), " twice"));
-  record.set_name(event.name());
-  record.set_attempt(event.attempt());
-  record.set_step(event.step());
-  record.set_epoch(event.epoch());
-  record.set_stage(event.stage());
-  record.set_size_bytes(event.size_bytes());
-  record.set_digest(event.digest());
-  *record.mutable_create_time() = event_.time();
-  record.set_revision(event_.revision());
+  CVT_ASSIGN_OR_RETURN(storage::v1::CheckpointRecord * record, NewCheckpoint(event.name()));
+  record->set_attempt(event.attempt());
+  record->set_step(event.step());
+  record->set_epoch(event.epoch());
+  record->set_stage(event.stage());
+  record->set_size_bytes(event.size_bytes());
+  record->set_digest(event.digest());
   return ChangeTrial(attempt.trial(), [&](Trial& trial) -> absl::Status {
     trial.checkpoints.push_back(name);
-    for (const std::string& text : event.deleted()) {
-      CVT_ASSIGN_OR_RETURN(const CheckpointName deleted, CheckpointName::Parse(text));
-      const auto listed = std::find(trial.checkpoints.begin(), trial.checkpoints.end(), deleted);
-      if (listed == trial.checkpoints.end()) {
-        return Damaged(absl::StrCat("deletes ", text, ", which the trial does not have"));
-      }
-      trial.checkpoints.erase(listed);
-      state_.checkpoints_.erase(deleted);
-      state_.deleted_checkpoints_.push_back(deleted);
+    for (const std::string& deleted : event.deleted()) {
+      CVT_RETURN_IF_ERROR(DeleteFrom(trial, deleted));
     }
     return absl::OkStatus();
   });
+}
+
+absl::Status EventApplier::Imported(const storage::v1::CheckpointImported& event) {
+  CVT_ASSIGN_OR_RETURN(const CheckpointName name, CheckpointName::Parse(event.name()));
+  CVT_ASSIGN_OR_RETURN(storage::v1::CheckpointRecord * record, NewCheckpoint(event.name()));
+  record->set_label(event.label());
+  record->set_size_bytes(event.size_bytes());
+  record->set_digest(event.digest());
+  state_.imported_.insert(name);
+  return absl::OkStatus();
+}
+
+absl::Status EventApplier::Deleted(const storage::v1::CheckpointDeleted& event) {
+  CVT_ASSIGN_OR_RETURN(const CheckpointName name, CheckpointName::Parse(event.name()));
+  if (state_.imported_.erase(name) == 0) {
+    return Damaged(absl::StrCat("deletes ", event.name(), ", which was not imported"));
+  }
+  state_.checkpoints_.erase(name);
+  state_.deleted_checkpoints_.push_back(name);
+  return absl::OkStatus();
 }
 
 absl::Status EventApplier::Committed(const storage::v1::DatasetCommitted& event) {
@@ -406,7 +442,23 @@ absl::Status EventApplier::End(const storage::v1::ExperimentEnd& end) {
   *record.mutable_end_time() = event_.time();
   record.set_revision(event_.revision());
   state_.IndexExperiment(*experiment);
+  for (const std::string& deleted : end.deleted()) {
+    CVT_ASSIGN_OR_RETURN(Trial * maker, FindMaker(deleted));
+    CVT_RETURN_IF_ERROR(DeleteFrom(*maker, deleted));
+  }
   return absl::OkStatus();
+}
+
+// Its record stays as it is: nothing of it says which checkpoints are kept.
+absl::StatusOr<ClusterState::Trial*> EventApplier::FindMaker(const std::string& checkpoint) {
+  CVT_ASSIGN_OR_RETURN(const CheckpointName name, CheckpointName::Parse(checkpoint));
+  const auto record = state_.checkpoints_.find(name);
+  if (record == state_.checkpoints_.end()) {
+    return Damaged(absl::StrCat("names ", checkpoint, ", which does not exist"));
+  }
+  CVT_ASSIGN_OR_RETURN(const AttemptName attempt, AttemptName::Parse(record->second.attempt()));
+  const TrialName trial = attempt.trial();
+  return &state_.experiments_.at(trial.experiment().number()).trials.at(trial.number());
 }
 
 }  // namespace cvtrain::coordinator

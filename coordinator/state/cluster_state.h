@@ -115,6 +115,8 @@ class ClusterState {
   const absl::btree_map<CheckpointName, storage::v1::CheckpointRecord>& checkpoints() const {
     return checkpoints_;
   }
+  // Those of them that were imported.
+  const absl::btree_set<CheckpointName>& imported() const { return imported_; }
   const absl::btree_map<DatasetName, Dataset>& datasets() const { return datasets_; }
   const RememberedRequests& requests() const { return requests_; }
 
@@ -150,6 +152,7 @@ class ClusterState {
   RememberedRequests requests_;
 
   // Indices.
+  absl::btree_set<CheckpointName> imported_;
   absl::btree_set<std::pair<int32_t, int64_t>> queue_;
   absl::btree_set<int64_t> active_;
   absl::btree_map<std::pair<std::string, std::string>, int64_t> labels_;

@@ -7,6 +7,7 @@
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_replace.h"
 #include "common/limits.h"
+#include "coordinator/state/retention.h"
 #include "coordinator/state/trial_record.h"
 #include "plan/recipe/resolve.h"
 
@@ -321,6 +322,27 @@ void Conclusion::EndExperiment(const ClusterState::Experiment& experiment, bool 
   } else {
     end.set_state(storage::v1::END_STATE_CANCELLED);
     end.set_message("every trial was cancelled");
+  }
+  ended_.insert(experiment.name.number());
+  ReleaseInitial(experiment, end);
+}
+
+void Conclusion::ReleaseInitial(const ClusterState::Experiment& experiment,
+                                storage::v1::ExperimentEnd& end) {
+  const auto name =
+      CheckpointName::Parse(experiment.record.spec().recipe().init_from().checkpoint());
+  if (!name.ok()) return;  // it began with nothing
+  const auto checkpoint = state_.checkpoints().find(*name);
+  if (checkpoint == state_.checkpoints().end() || state_.imported().contains(*name)) return;
+  if (BegunWith(state_, *name, ended_)) return;
+  const auto attempt = AttemptName::Parse(checkpoint->second.attempt());
+  const auto maker = state_.FindTrial(attempt->trial());
+  const auto parent = state_.FindExperiment(attempt->trial().experiment());
+  const TrialRecord& record = Record(**maker);
+  for (const KeptCheckpoint& judged :
+       JudgeCheckpoints(PolicyOf(record), ObjectiveOf((*parent)->record.spec()), record,
+                        CheckpointSteps(state_, **maker))) {
+    if (judged.name == *name && judged.kept_as.empty()) end.add_deleted(name->ToString());
   }
 }
 

@@ -71,11 +71,15 @@ class Conclusion {
                storage::v1::SearchStep& step);
   void EndExperiment(const ClusterState::Experiment& experiment, bool cancelled,
                      const storage::v1::SearchStep& step);
+  // The checkpoint that `experiment` began with goes with its end, if nothing else keeps it: no
+  // other experiment begins with it, and the policy of the trial that made it has let it go.
+  void ReleaseInitial(const ClusterState::Experiment& experiment, storage::v1::ExperimentEnd& end);
 
   const ClusterState& state_;
   const absl::Time now_;
   std::map<TrialName, storage::v1::TrialRecord> edited_;
-  std::set<int64_t> due_;  // experiments with trials that ended
+  std::set<int64_t> due_;    // experiments with trials that ended
+  std::set<int64_t> ended_;  // experiments that end by `consequences_`
   storage::v1::Consequences consequences_;
 };
 

@@ -271,7 +271,7 @@ Decision DecideCommitCheckpoint(const ClusterState& state,
   const storage::v1::TrialRecord& record = claimed.trial->record;
   for (const KeptCheckpoint& judged : JudgeCheckpoints(
            PolicyOf(record), ObjectiveOf(experiment->record.spec()), record, checkpoints)) {
-    if (judged.kept_as.empty() && !IsInitial(state, judged.name)) {
+    if (judged.kept_as.empty() && !BegunWith(state, judged.name)) {
       event.add_deleted(judged.name.ToString());
     }
   }

@@ -31,6 +31,8 @@ class EventApplier {
   absl::Status Facts(const storage::v1::FactsReported& event);
   void MarkDamaged(const Trial& trial, const std::string& checkpoint);
   absl::Status Committed(const storage::v1::CheckpointCommitted& event);
+  absl::Status Imported(const storage::v1::CheckpointImported& event);
+  absl::Status Deleted(const storage::v1::CheckpointDeleted& event);
   absl::Status Committed(const storage::v1::DatasetCommitted& event);
 
   absl::Status Follow(const storage::v1::Consequences& consequences);
@@ -40,6 +42,12 @@ class EventApplier {
   absl::Status Create(Experiment& experiment, const storage::v1::NewTrial& created);
   absl::Status End(const storage::v1::ExperimentEnd& end);
 
+  // A new record of a checkpoint, with its name.
+  absl::StatusOr<storage::v1::CheckpointRecord*> NewCheckpoint(const std::string& text);
+  // The trial that made a checkpoint.
+  absl::StatusOr<Trial*> FindMaker(const std::string& checkpoint);
+  // Deletes a checkpoint of `trial`.
+  absl::Status DeleteFrom(Trial& trial, const std::string& text);
   absl::StatusOr<Experiment*> FindExperiment(absl::string_view name);
   // Changes a trial and keeps the indices in step.
   absl::Status ChangeTrial(const TrialName& name, absl::FunctionRef<absl::Status(Trial&)> change);

@@ -48,12 +48,18 @@ std::vector<KeptCheckpoint> JudgeCheckpoints(const v1::CheckpointPolicy& policy,
   return judged;
 }
 
-bool IsInitial(const ClusterState& state, const CheckpointName& name) {
+std::optional<ExperimentName> BegunWith(const ClusterState& state, const CheckpointName& name,
+                                        const std::set<int64_t>& ended) {
   const std::string text = name.ToString();
-  return std::any_of(state.active().begin(), state.active().end(), [&](int64_t number) {
-    const v1::Recipe& recipe = state.experiments().at(number).record.spec().recipe();
-    return recipe.has_init_from() && recipe.init_from().checkpoint() == text;
-  });
+  for (const int64_t number : state.active()) {
+    const ClusterState::Experiment& experiment = state.experiments().at(number);
+    const v1::Recipe& recipe = experiment.record.spec().recipe();
+    if (recipe.has_init_from() && recipe.init_from().checkpoint() == text &&
+        !ended.contains(number)) {
+      return experiment.name;
+    }
+  }
+  return std::nullopt;
 }
 
 std::vector<CheckpointStep> CheckpointSteps(const ClusterState& state,

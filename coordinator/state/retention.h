@@ -1,6 +1,9 @@
 #ifndef CVTRAIN_COORDINATOR_STATE_RETENTION_H_
 #define CVTRAIN_COORDINATOR_STATE_RETENTION_H_
 
+#include <cstdint>
+#include <optional>
+#include <set>
 #include <string>
 #include <vector>
 
@@ -34,8 +37,10 @@ std::vector<KeptCheckpoint> JudgeCheckpoints(const v1::CheckpointPolicy& policy,
                                              const storage::v1::TrialRecord& trial,
                                              const std::vector<CheckpointStep>& checkpoints);
 
-// Whether an experiment that has not ended begins with its weights (init_from).
-bool IsInitial(const ClusterState& state, const CheckpointName& name);
+// The first experiment that has not ended and begins with its weights (init_from), by number; only
+// of those that are not in `ended`.
+std::optional<ExperimentName> BegunWith(const ClusterState& state, const CheckpointName& name,
+                                        const std::set<int64_t>& ended = {});
 
 // Those of a trial in the state, the newest last.
 std::vector<CheckpointStep> CheckpointSteps(const ClusterState& state,

@@ -107,6 +107,11 @@ absl::Status ClusterState::RestoreTrial(Experiment& experiment, storage::v1::Tri
 
 absl::Status ClusterState::RestoreCheckpoint(storage::v1::CheckpointRecord record) {
   CVT_ASSIGN_OR_RETURN(const CheckpointName name, CheckpointName::Parse(record.name()));
+  if (record.attempt().empty() && !record.label().empty()) {
+    imported_.insert(name);
+    checkpoints_[name] = std::move(record);
+    return absl::OkStatus();
+  }
   CVT_ASSIGN_OR_RETURN(const AttemptName attempt, AttemptName::Parse(record.attempt()));
   const auto experiment = experiments_.find(attempt.trial().experiment().number());
   if (experiment == experiments_.end()) return Damaged("a checkpoint has no experiment");

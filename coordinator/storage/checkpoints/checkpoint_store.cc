@@ -101,6 +101,7 @@ class CheckpointWriter::State {
   int64_t offset() const { return offset_; }
   absl::Status Append(absl::string_view bytes, uint32_t crc32c);
   absl::Status Finish(absl::string_view sha256_hex);
+  absl::Status Discard();
 
  private:
   absl::Status Check(absl::string_view bytes, uint32_t crc32c) const;
@@ -203,6 +204,14 @@ absl::Status CheckpointWriter::State::Finish(absl::string_view sha256_hex) {
   return absl::OkStatus();
 }
 
+absl::Status CheckpointWriter::State::Discard() {
+  if (!stored_) return absl::OkStatus();
+  CVT_RETURN_IF_ERROR(store_.DeleteRows(id_));
+  failed_ = true;
+  stored_ = false;
+  return absl::OkStatus();
+}
+
 absl::Status CheckpointWriter::State::ReadBack() const {
   CVT_RETURN_IF_ERROR(store_.Find(id_).status());  // the last row of all
   for (uint32_t index : ends_) {
@@ -226,6 +235,8 @@ absl::Status CheckpointWriter::Append(absl::string_view bytes, uint32_t crc32c) 
 absl::Status CheckpointWriter::Finish(absl::string_view sha256_hex) {
   return state_->Finish(sha256_hex);
 }
+
+absl::Status CheckpointWriter::Discard() { return state_->Discard(); }
 
 int64_t CheckpointWriter::offset() const { return state_->offset(); }
 

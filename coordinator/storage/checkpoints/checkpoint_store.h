@@ -63,6 +63,11 @@ class CheckpointWriter {
   // of Append().
   absl::Status Finish(absl::string_view sha256_hex);
 
+  // Takes back what Finish() made durable, whose event was refused. OK if there is nothing.
+  //
+  // Returns UNAVAILABLE (STORAGE_FAILED); then the next start removes it.
+  absl::Status Discard();
+
   int64_t offset() const;
 
  private:

@@ -56,6 +56,15 @@ TEST(Utf8Test, KnowsValidText) {
   EXPECT_EQ(DisplayWidth("e\xcc\x81"), 1u);
 }
 
+TEST(PlainTextTest, IsOneLineOfSoManyCharacters) {
+  EXPECT_TRUE(IsPlainText("a\\b gr\xc3\xbc", 7));
+  EXPECT_FALSE(IsPlainText("a\\b gr\xc3\xbc", 6));
+  EXPECT_FALSE(IsPlainText("", 6));
+  for (const std::string bad : {"a\n", "\x1b[2J", "\xc2\x9b", "\xe2\x80\xae", "\xff", "\xc3"}) {
+    EXPECT_FALSE(IsPlainText(bad, 100)) << EscapeText(bad);
+  }
+}
+
 TEST(NearestNamesTest, FindsWhatWasMeant) {
   const std::vector<std::string> names = {"resnet", "mobilenet", "efficientnet", "vit"};
   EXPECT_THAT(NearestNames("resnt", names), ElementsAre("resnet"));

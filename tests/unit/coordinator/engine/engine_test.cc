@@ -294,6 +294,30 @@ TEST_F(SessionTest, BeginsWithTheWeightsOfACheckpoint) {
   EXPECT_EQ(second.resume().checkpoint(), "checkpoints/" + StateDriver::Checkpoint(2));
 }
 
+TEST_F(SessionTest, BeginsWithWeightsThatWereImported) {
+  cluster_.Post("", "", [](const ClusterState& state, absl::Time now) {
+    return DecideImportCheckpoint(state, StateDriver::ImportHeader(1), now);
+  });
+  cluster_.Turn();
+  const std::string name = "checkpoints/" + StateDriver::Checkpoint(1);
+  ASSERT_THAT(cluster_.Submit(SpecFrom("tuned", name)), IsOk());
+  FakeWorker& worker = cluster_.AddWorker("w1", 1);
+  const session::v1::Assign& assign = worker.held.at(kAttempt1).assign;
+  EXPECT_FALSE(assign.has_resume());
+  EXPECT_EQ(assign.init().checkpoint(), name);
+  EXPECT_EQ(assign.init().size_bytes(), 2000);
+  EXPECT_EQ(assign.init().digest(), std::string(64, 'b'));
+  ASSERT_THAT(cluster_.End(worker, kAttempt1, "FINISHED"), IsOk());
+  EXPECT_THAT(cluster_.deleted_checkpoints, IsEmpty());
+  cluster_.Post("", "", [name](const ClusterState& state, absl::Time now) {
+    v1::DeleteCheckpointRequest request;
+    request.set_name(name);
+    return DecideDeleteCheckpoint(state, request, now);
+  });
+  cluster_.Turn();
+  EXPECT_THAT(cluster_.deleted_checkpoints, ElementsAre(*CheckpointName::Parse(name)));
+}
+
 TEST_F(SessionTest, RefusesAHelloThatDoesNotFit) {
   struct Case {
     std::string change;

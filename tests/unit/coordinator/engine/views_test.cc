@@ -174,6 +174,38 @@ TEST_F(ViewsTest, ShowsWhyACheckpointIsKept) {
               StatusIs(absl::StatusCode::kNotFound, Reason("CHECKPOINT_NOT_FOUND")));
 }
 
+TEST_F(ViewsTest, ListsWhatWasImportedByName) {
+  for (const int n : {3, 1, 2}) {
+    cluster_.Post("", "", [n](const ClusterState& state, absl::Time now) {
+      return DecideImportCheckpoint(state, StateDriver::ImportHeader(n), now);
+    });
+  }
+  cluster_.Turn();
+  v1::ListCheckpointsRequest request;
+  request.set_parent("imported");
+  request.set_page_size(2);
+  std::vector<std::string> names;
+  do {
+    CVT_ASSERT_OK_AND_ASSIGN(const auto page, List(&ListCheckpoints, request));
+    for (const v1::Checkpoint& one : page.checkpoints()) {
+      names.push_back(one.name());
+      EXPECT_EQ(one.label(), "resnet18.safetensors");
+      EXPECT_THAT(one.kept_as(), ElementsAre("imported"));
+      EXPECT_EQ(one.trial(), "");
+      EXPECT_EQ(one.size_bytes(), 2000);
+    }
+    request.set_page_token(page.next_page_token());
+  } while (!request.page_token().empty());
+  EXPECT_THAT(names, ElementsAre("checkpoints/" + StateDriver::Checkpoint(1),
+                                 "checkpoints/" + StateDriver::Checkpoint(2),
+                                 "checkpoints/" + StateDriver::Checkpoint(3)));
+  request.set_parent("experiments/-");
+  request.clear_page_size();
+  CVT_ASSERT_OK_AND_ASSIGN(const auto made, List(&ListCheckpoints, request));
+  EXPECT_EQ(made.checkpoints_size(), 0);
+  EXPECT_THAT(Get(&GetCheckpoint, names[0]), IsOk());
+}
+
 TEST_F(ViewsTest, PagesThroughTrialsWithoutGapOrRepetition) {
   ASSERT_THAT(cluster_.Submit(SyntheticSpec("one", LinearSearch(5, 2))), IsOk());
   ASSERT_THAT(cluster_.Submit(SyntheticSpec("two", LinearSearch(4, 2))), IsOk());

@@ -66,6 +66,8 @@ const std::map<std::string, std::string>& NeededRoles() {
       {"cvtrain.v1.CheckpointService/ListCheckpoints", kViewer},
       {"cvtrain.v1.CheckpointService/VerifyCheckpoint", kViewer},
       {"cvtrain.v1.CheckpointService/DownloadCheckpoint", kViewer},
+      {"cvtrain.v1.CheckpointService/ImportCheckpoint", kSubmitter},
+      {"cvtrain.v1.CheckpointService/DeleteCheckpoint", kSubmitter},
       {"cvtrain.v1.DatasetService/BeginDatasetVersion", kSubmitter},
       {"cvtrain.v1.DatasetService/UploadShard", kSubmitter},
       {"cvtrain.v1.DatasetService/CommitDatasetVersion", kSubmitter},

@@ -1,6 +1,7 @@
 #ifndef CVTRAIN_TESTS_UNIT_COORDINATOR_SERVICE_SERVED_H_
 #define CVTRAIN_TESTS_UNIT_COORDINATOR_SERVICE_SERVED_H_
 
+#include <grpc/grpc.h>
 #include <grpcpp/grpcpp.h>
 
 #include <memory>
@@ -22,7 +23,15 @@ namespace cvtrain::coordinator {
 // loopback that the kernel chooses. Its clock is the machine's; nothing here waits for it.
 class Served {
  public:
-  explicit Served(const TlsFiles& tls = {}) : tls_(tls) { Start(); }
+  explicit Served(const TlsFiles& tls = {}) : tls_(tls) {
+    // For the life of the process: whoever is the last to leave gRPC waits until a thread of it
+    // that polls in the background looks up, which it does every ten seconds.
+    [[maybe_unused]] static const bool kept = [] {
+      grpc_init();
+      return true;
+    }();
+    Start();
+  }
 
   // As if the disk had only its reserve left.
   void RestartOnAFullDisk() {

@@ -3,6 +3,7 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include <algorithm>
 #include <string>
 #include <utility>
 #include <vector>
@@ -77,6 +78,10 @@ TEST(ClusterStateTest, RefusesEventsThatNameWhatDoesNotExist) {
                     "00000000-0000-4000-8000-000000000001' "
                     "attempt: 'experiments/1/trials/1/attempts/1' }"),
               kDamaged());
+  EXPECT_THAT(apply("checkpoint_imported { name: 'checkpoints/1' label: 'a' }"), kDamaged());
+  EXPECT_THAT(apply("checkpoint_deleted { name: 'checkpoints/"
+                    "00000000-0000-4000-8000-000000000001' }"),
+              kDamaged());
   EXPECT_THAT(apply("dataset_committed { version { name: 'datasets/a/versions/2' } }"), kDamaged());
   EXPECT_THAT(apply("search_advanced {} consequences { trials { "
                     "trial: 'experiments/1/trials/1' } }"),
@@ -103,6 +108,25 @@ TEST(ClusterStateTest, RefusesATrialThatEndsTwice) {
   EXPECT_THAT(driver.state.Apply(event), kDamaged());
 }
 
+TEST(ClusterStateTest, RefusesToDeleteWhatIsNotThere) {
+  StateDriver driver;
+  ASSERT_THAT(driver.Import(1), IsOk());
+  storage::v1::Event twice = driver.events.back();
+  twice.set_revision(twice.revision() + 1);
+  EXPECT_THAT(Replay(driver.events).Apply(twice), kDamaged());
+
+  driver.Register("w1", 1);
+  ASSERT_THAT(driver.Create(SyntheticSpec("plain")), IsOk());
+  const std::vector<storage::v1::Event> before = driver.events;
+  ASSERT_THAT(driver.CancelExperiment(1), IsOk());
+  storage::v1::Event end = driver.events.back();
+  storage::v1::ExperimentEnd& ended = *end.mutable_consequences()->mutable_experiments(0);
+  ended.add_deleted("checkpoints/" + StateDriver::Checkpoint(1));
+  EXPECT_THAT(Replay(before).Apply(end), kDamaged()) << "no trial made it";
+  ended.set_deleted(0, "checkpoints/" + StateDriver::Checkpoint(2));
+  EXPECT_THAT(Replay(before).Apply(end), kDamaged());
+}
+
 TEST(ClusterStateTest, RefusesASnapshotThatContradictsItself) {
   StateDriver driver;
   driver.Register("w1", 1);
@@ -120,6 +144,18 @@ TEST(ClusterStateTest, RefusesASnapshotThatContradictsItself) {
   bad = good;
   bad.clear_trials();
   EXPECT_THAT(ClusterState::FromSnapshot(bad), kDamaged());
+  bad = good;
+  bad.mutable_checkpoints(0)->clear_attempt();
+  EXPECT_FALSE(ClusterState::FromSnapshot(bad).ok()) << "neither made nor imported";
+}
+
+TEST(ClusterStateTest, ASnapshotHoldsWhatWasImported) {
+  StateDriver driver;
+  ASSERT_THAT(driver.Import(2), IsOk());
+  ASSERT_THAT(driver.Import(1), IsOk());
+  const ClusterState restored = Restore(driver.state);
+  EXPECT_EQ(restored.imported(), driver.state.imported());
+  EXPECT_EQ(restored.Fingerprint(), driver.state.Fingerprint());
 }
 
 // --- Requests ---
@@ -166,7 +202,7 @@ class RandomHistory {
 
   void Step() {
     driver.now += absl::Seconds(static_cast<double>(stream_.UniformInt(5)));
-    switch (stream_.UniformInt(12)) {
+    switch (stream_.UniformInt(13)) {
       case 0:
         return Submit();
       case 1:
@@ -175,6 +211,9 @@ class RandomHistory {
         return Try(driver.Lose(Worker()));
       case 3:
         return Cancel();
+      case 4:
+        return Try(stream_.Bernoulli(0.6) ? driver.Import(++checkpoints_)
+                                          : driver.Delete(AnyCheckpoint()));
       default:
         return stream_.Bernoulli(0.3) ? Place() : Report();
     }
@@ -203,8 +242,18 @@ class RandomHistory {
           "uniform { min: 1 max: 9 } } } objective { metric: 'val/top1' mode: MODE_MIN } "
           "max_parallel_trials: 4 }";
     }
-    const auto created = driver.Create(SyntheticSpec(name, more));
-    EXPECT_THAT(created, IsOk());
+    v1::ExperimentSpec spec = SyntheticSpec(name, more);
+    const CheckpointName initial =
+        *CheckpointName::Parse("checkpoints/" + StateDriver::Checkpoint(AnyCheckpoint()));
+    if (driver.state.checkpoints().contains(initial)) {
+      spec.mutable_recipe()->mutable_init_from()->set_checkpoint(initial.ToString());
+    }
+    EXPECT_THAT(driver.Create(spec), IsOk());
+  }
+
+  // The number of one that is or was there, of the last ones most likely.
+  int AnyCheckpoint() {
+    return std::max(1, checkpoints_ - static_cast<int>(stream_.UniformInt(12)));
   }
 
   void Cancel() {

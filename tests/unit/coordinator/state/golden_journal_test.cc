@@ -66,6 +66,11 @@ StateDriver History() {
   CVT_CHECK_OK(driver.Allocate(2, 1, {{"w1", 0}}).status());
   CVT_CHECK_OK(driver.CancelExperiment(2).status());
   driver.End(2, 1, "w1", "CANCELLED");
+  CVT_CHECK_OK(driver.Import(3).status());
+  CVT_CHECK_OK(driver.Import(4).status());
+  CVT_CHECK_OK(driver.Delete(3).status());
+  CVT_CHECK_OK(
+      driver.Create(SpecFrom("tuned", "checkpoints/" + StateDriver::Checkpoint(4))).status());
   return driver;
 }
 

@@ -39,9 +39,34 @@ class InvariantChecker {
       }
     }
     EXPECT_EQ(busy, given.size());
+    CheckCheckpoints(state);
   }
 
  private:
+  // Each was made by the trial that has it, or imported; what an experiment begins with is there.
+  static void CheckCheckpoints(const ClusterState& state) {
+    size_t made = 0;
+    for (const auto& [number, experiment] : state.experiments()) {
+      for (const auto& [trial_number, trial] : experiment.trials) {
+        made += trial.checkpoints.size();
+        for (const CheckpointName& name : trial.checkpoints) {
+          const auto attempt = AttemptName::Parse(state.checkpoints().at(name).attempt());
+          EXPECT_EQ(attempt->trial(), trial.name) << name.ToString();
+        }
+      }
+      const v1::Recipe& recipe = experiment.record.spec().recipe();
+      if (recipe.has_init_from() && state.active().contains(number)) {
+        EXPECT_TRUE(
+            state.checkpoints().contains(*CheckpointName::Parse(recipe.init_from().checkpoint())))
+            << experiment.name.ToString();
+      }
+    }
+    for (const CheckpointName& name : state.imported()) {
+      EXPECT_EQ(state.checkpoints().at(name).attempt(), "") << name.ToString();
+    }
+    EXPECT_EQ(made + state.imported().size(), state.checkpoints().size());
+  }
+
   static bool IsAllowed(v1::Trial::State from, v1::Trial::State to) {
     if (from == to) return true;
     switch (from) {

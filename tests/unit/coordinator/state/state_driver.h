@@ -11,6 +11,7 @@
 #include "common/status_macros.h"
 #include "coordinator/state/cluster_state.h"
 #include "coordinator/state/decide_attempt.h"
+#include "coordinator/state/decide_checkpoint.h"
 #include "coordinator/state/decide_dataset.h"
 #include "coordinator/state/decide_experiment.h"
 #include "coordinator/state/decide_worker.h"
@@ -183,6 +184,24 @@ class StateDriver {
   absl::StatusOr<std::string> Save(int64_t experiment, int64_t trial, const std::string& worker,
                                    int n, int64_t step) {
     return Commit(DecideCommitCheckpoint(state, Header(experiment, trial, worker, n, step), now));
+  }
+
+  // Weights of others; their UUID is made of `n`.
+  static v1::ImportCheckpointHeader ImportHeader(int n) {
+    v1::ImportCheckpointHeader header;
+    header.set_request_id(Checkpoint(n));
+    header.set_label("resnet18.safetensors");
+    header.set_size_bytes(2000);
+    header.set_digest(std::string(64, 'b'));
+    return header;
+  }
+  absl::StatusOr<std::string> Import(int n) {
+    return Commit(DecideImportCheckpoint(state, ImportHeader(n), now));
+  }
+  absl::StatusOr<std::string> Delete(int n) {
+    v1::DeleteCheckpointRequest request;
+    request.set_name("checkpoints/" + Checkpoint(n));
+    return Commit(DecideDeleteCheckpoint(state, request, now));
   }
 
   absl::StatusOr<std::string> CancelTrial(int64_t experiment, int64_t trial, bool at_once = false) {

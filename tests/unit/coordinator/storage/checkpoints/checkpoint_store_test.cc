@@ -131,6 +131,27 @@ TEST_F(CheckpointStoreTest, AnUnfinishedUploadLeavesNothing) {
   EXPECT_THAT(disk_.files().ListDir("/state/staging"), IsOkAndHolds(::testing::IsEmpty()));
 }
 
+TEST_F(CheckpointStoreTest, DiscardTakesBackWhatWasFinished) {
+  const std::string bytes = Bytes(2 * kChunk + 9);
+  {
+    CVT_ASSERT_OK_AND_ASSIGN(auto writer, store_->Begin(Id(1), static_cast<int64_t>(bytes.size())));
+    EXPECT_THAT(writer->Discard(), IsOk()) << "there is nothing yet";
+    for (size_t at = 0; at < bytes.size(); at += kChunk) {
+      const std::string chunk = bytes.substr(at, kChunk);
+      ASSERT_THAT(writer->Append(chunk, Crc32c(chunk)), IsOk());
+    }
+    ASSERT_THAT(writer->Finish(Sha256Hex(bytes)), IsOk());
+    EXPECT_THAT(store_->Begin(Id(1), 1), StatusIs(absl::StatusCode::kAborted))
+        << "nobody else stores it meanwhile";
+    EXPECT_THAT(writer->Discard(), IsOk());
+    EXPECT_THAT(store_->Find(Id(1)), StatusIs(absl::StatusCode::kNotFound));
+    EXPECT_THAT(writer->Append("x", Crc32c("x")), StatusIs(absl::StatusCode::kFailedPrecondition));
+  }
+  EXPECT_EQ(store_->used_bytes(), 0);
+  ASSERT_THAT(Upload(*store_, Id(1), bytes), IsOk());
+  EXPECT_EQ(store_->used_bytes(), static_cast<int64_t>(bytes.size()));
+}
+
 TEST_F(CheckpointStoreTest, RemovesWhatACrashLeftInStaging) {
   CVT_ASSERT_OK_AND_ASSIGN(auto writer, store_->Begin(Id(1), 2 * kChunk));
   const std::string chunk = Bytes(kChunk);
