@@ -1,10 +1,12 @@
-// cvctl ckpt ls|verify|export
+// cvctl ckpt ls|describe|verify|export|import|delete
 #include "absl/strings/str_cat.h"
+#include "client/call/ckpt_verbs.h"
 #include "client/call/verb.h"
 #include "common/errors.h"
 #include "common/limits.h"
 #include "common/status_macros.h"
 #include "common/text.h"
+#include "common/uuid.h"
 #include "formats/checkpoint/checkpoint.h"
 #include "formats/safetensors/safetensors.h"
 
@@ -87,8 +89,28 @@ absl::StatusOr<ExitCode> Export(const Cli& cli, const Arguments& arguments) {
   return ExitCode::kDone;
 }
 
+absl::StatusOr<ExitCode> Delete(const Cli& cli, const Arguments& arguments) {
+  GlobalOptions options;
+  FlagSet flags("cvctl ckpt delete CKPT... [flags]",
+                "Deletes imported checkpoints; what trials made is up to their recipes.");
+  options.Declare(flags, false);
+  std::vector<std::string> positional;
+  CVT_ASSIGN_OR_RETURN(const bool help, ParseFlags(cli, flags, arguments, positional));
+  if (help) return ExitCode::kDone;
+  CVT_RETURN_IF_ERROR(CheckCount(positional, 1, 1000, "checkpoints, such as ckpt/9f3c"));
+  CVT_ASSIGN_OR_RETURN(const auto connection, Connect(cli, options));
+  for (const std::string& id : positional) {
+    v1::DeleteCheckpointRequest request;
+    CVT_ASSIGN_OR_RETURN(*request.mutable_name(), CheckpointNameOf(*connection, id));
+    request.set_request_id(Uuid::Random(cli.random).ToString());
+    CVT_RETURN_IF_ERROR(connection->DeleteCheckpoint(request).status());
+    cli.out << ShortName(request.name()) << " deleted\n";
+  }
+  return ExitCode::kDone;
+}
+
 constexpr Subcommand kCkptSubcommands[] = {
-    {"ls", "list checkpoints, of trials or experiments if some are named",
+    {"ls", "list checkpoints: all, of trials or experiments that are named, or `imported`",
      [](const Cli& cli, const Arguments& rest) { return RunGet(cli, WithFirst("ckpt", rest)); }},
     {"describe", "everything about one checkpoint",
      [](const Cli& cli, const Arguments& rest) {
@@ -96,6 +118,8 @@ constexpr Subcommand kCkptSubcommands[] = {
      }},
     {"verify", "read every byte and compare the digests", Verify},
     {"export", "write a checkpoint's weights to a file", Export},
+    {"import", "store weights of others, for recipes to begin with", ImportCkpt},
+    {"delete", "delete imported checkpoints", Delete},
 };
 
 }  // namespace

@@ -18,7 +18,7 @@ constexpr std::pair<const char*, const char*> kSecondWords[] = {
     {"get", "exp sweep trial ckpt worker dataset"},
     {"list", "exp sweep trial ckpt worker dataset"},
     {"ls", "exp sweep trial ckpt worker dataset"},
-    {"ckpt", "ls verify export describe"},
+    {"ckpt", "ls describe verify export import delete"},
     {"dataset", "create ls describe preview verify"},
     {"worker", "ls describe"},
     {"completion", "bash zsh fish"},

@@ -168,6 +168,37 @@ absl::Status Connection::DownloadCheckpoint(
   return impl_->Explain(end);
 }
 
+absl::StatusOr<v1::Checkpoint> Connection::ImportCheckpoint(
+    const v1::ImportCheckpointHeader& header,
+    const std::function<absl::Status(const std::function<absl::Status(absl::string_view)>& sink)>&
+        write) {
+  const auto stub = v1::CheckpointService::NewStub(impl_->channel_);
+  v1::ImportCheckpointResponse response;
+  const auto send = [&](grpc::ClientContext& context) -> absl::Status {
+    const auto writer = stub->ImportCheckpoint(&context, &response);
+    v1::ImportCheckpointRequest message;
+    *message.mutable_header() = header;
+    bool open = writer->Write(message);
+    const absl::Status written = write([&](absl::string_view piece) {
+      message.mutable_chunk()->set_data(piece.data(), piece.size());
+      message.mutable_chunk()->set_crc32c(Crc32c(piece));
+      open = open && writer->Write(message);
+      return open ? absl::OkStatus() : Unavailable(Reason::kPeerGone, "the stream has ended");
+    });
+    // A stream that the coordinator has ended has its answer already: Finish() says which.
+    if (open && !written.ok()) {
+      context.TryCancel();
+      writer->Finish();  // of what was just cancelled
+      return written;
+    }
+    writer->WritesDone();
+    return FromGrpcStatus(writer->Finish());
+  };
+  CVT_RETURN_IF_ERROR(
+      impl_->Repeat([&](absl::Duration) { return impl_->Call(kStreamTimeout, send); }));
+  return std::move(*response.mutable_checkpoint());
+}
+
 absl::Status Connection::UploadShard(const std::string& request_id, const v1::Shard& shard,
                                      const std::string& path) {
   const auto stub = v1::DatasetService::NewStub(impl_->channel_);

@@ -43,6 +43,7 @@
   X(CheckpointService, GetCheckpoint)     \
   X(CheckpointService, ListCheckpoints)   \
   X(CheckpointService, VerifyCheckpoint)  \
+  X(CheckpointService, DeleteCheckpoint)  \
   X(LogService, ListLogLines)             \
   X(ClusterService, GetCluster)
 
@@ -92,6 +93,14 @@ class Connection {
   // every chunk's CRC: DATA_LOSS (CHECKPOINT_BAD).
   absl::Status DownloadCheckpoint(const std::string& name,
                                   const std::function<absl::Status(absl::string_view)>& chunk);
+
+  // Sends a checkpoint file, which `write` makes: it gives all bytes to its sink, in pieces of at
+  // most limits::kChunkSizeBytes, again if the upload has to be repeated. An error of `write` ends
+  // the transfer.
+  absl::StatusOr<v1::Checkpoint> ImportCheckpoint(
+      const v1::ImportCheckpointHeader& header,
+      const std::function<absl::Status(const std::function<absl::Status(absl::string_view)>& sink)>&
+          write);
 
   // Sends the file at `path`, whose SHA-256 is `shard.digest()`.
   absl::Status UploadShard(const std::string& request_id, const v1::Shard& shard,

@@ -16,6 +16,8 @@ namespace cvtrain::client {
 namespace {
 
 constexpr char kAllExperiments[] = "experiments/-";
+// The parent of checkpoints that no trial made.
+constexpr char kImported[] = "imported";
 
 absl::StatusOr<v1::Experiment> GetExperiment(Connection& connection, const std::string& name) {
   v1::GetExperimentRequest request;
@@ -172,8 +174,15 @@ absl::StatusOr<std::vector<v1::Worker>> FetchWorkers(Connection& connection, con
 absl::StatusOr<std::vector<v1::Checkpoint>> FetchCheckpoints(Connection& connection,
                                                              const Ids& ids) {
   std::vector<v1::Checkpoint> checkpoints;
-  if (ids.empty()) CVT_RETURN_IF_ERROR(AppendCheckpoints(connection, kAllExperiments, checkpoints));
+  if (ids.empty()) {
+    CVT_RETURN_IF_ERROR(AppendCheckpoints(connection, kAllExperiments, checkpoints));
+    CVT_RETURN_IF_ERROR(AppendCheckpoints(connection, kImported, checkpoints));
+  }
   for (const std::string& id : ids) {
+    if (id == kImported) {
+      CVT_RETURN_IF_ERROR(AppendCheckpoints(connection, kImported, checkpoints));
+      continue;
+    }
     if (!NamesACheckpoint(id)) {
       CVT_ASSIGN_OR_RETURN(const std::string parent, ParentNameOf(id));
       CVT_RETURN_IF_ERROR(AppendCheckpoints(connection, parent, checkpoints));

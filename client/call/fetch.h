@@ -48,7 +48,7 @@ absl::StatusOr<std::map<std::string, v1::Experiment>> ExperimentsOf(
 
 absl::StatusOr<std::vector<v1::Worker>> FetchWorkers(Connection& connection, const Ids& ids);
 
-// Checkpoints by name, or those of trials or experiments.
+// Checkpoints by name, or those of trials or experiments, or `imported` for those of no trial.
 absl::StatusOr<std::vector<v1::Checkpoint>> FetchCheckpoints(Connection& connection,
                                                              const Ids& ids);
 

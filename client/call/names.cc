@@ -52,18 +52,20 @@ absl::StatusOr<std::string> CheckpointNameOf(Connection& connection, const std::
   if (const auto* whole = std::get_if<CheckpointName>(&name)) return whole->ToString();
   const auto* prefix = std::get_if<CheckpointPrefix>(&name);
   if (prefix == nullptr) return Expected(text, "a checkpoint, such as ckpt/9f3c");
-  v1::ListCheckpointsRequest request;
-  request.set_parent("experiments/-");
   std::vector<std::string> found;
-  CVT_RETURN_IF_ERROR(ForEachPage(
-      connection, &Connection::ListCheckpoints, request,
-      [&](const v1::ListCheckpointsResponse& response) {
-        for (const v1::Checkpoint& checkpoint : response.checkpoints()) {
-          if (absl::StartsWith(absl::StripPrefix(checkpoint.name(), "checkpoints/"), prefix->hex))
-            found.push_back(checkpoint.name());
-        }
-        return true;
-      }));
+  for (const char* parent : {"experiments/-", "imported"}) {
+    v1::ListCheckpointsRequest request;
+    request.set_parent(parent);
+    CVT_RETURN_IF_ERROR(ForEachPage(
+        connection, &Connection::ListCheckpoints, request,
+        [&](const v1::ListCheckpointsResponse& response) {
+          for (const v1::Checkpoint& one : response.checkpoints()) {
+            if (absl::StartsWith(absl::StripPrefix(one.name(), "checkpoints/"), prefix->hex))
+              found.push_back(one.name());
+          }
+          return true;
+        }));
+  }
   if (found.size() == 1) return found[0];
   if (found.empty()) {
     return NotFound(Reason::kCheckpointNotFound, absl::StrCat("ckpt/", prefix->hex,

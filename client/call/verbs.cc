@@ -26,7 +26,7 @@ constexpr Verb kVerbs[] = {
     {"metrics", "the series of trials: table, plot, CSV or JSON", RunMetrics},
     {"wait", "wait until experiments or trials have ended", RunWait},
     {"cancel", "end experiments or trials, after a checkpoint", RunCancel},
-    {"ckpt", "checkpoints: ls, verify, export", RunCkpt},
+    {"ckpt", "checkpoints: ls, describe, verify, export, import, delete", RunCkpt},
     {"dataset", "data sets: create, ls, describe, preview, verify", RunDataset},
     {"worker", "workers: ls, describe", RunWorker},
     {"version", "version of this program, and of the coordinator", RunVersion},

@@ -327,12 +327,14 @@ std::string DescribeText(const v1::Worker& worker, absl::Time now) {
 
 std::string DescribeText(const v1::Checkpoint& checkpoint, absl::Time now) {
   Page page;
+  const bool imported = checkpoint.trial().empty();
   page.Line("Checkpoint", checkpoint.name())
+      .Line("Label", checkpoint.label())
       .Line("Trial", ShortName(checkpoint.trial()))
       .Line("Attempt", ShortName(checkpoint.attempt()))
-      .Line("Step", absl::StrCat(checkpoint.step()))
-      .Line("Epoch", absl::StrCat(checkpoint.epoch()))
-      .Line("Stage", absl::StrCat(checkpoint.stage() + 1))
+      .Line("Step", imported ? "" : absl::StrCat(checkpoint.step()))
+      .Line("Epoch", imported ? "" : absl::StrCat(checkpoint.epoch()))
+      .Line("Stage", imported ? "" : absl::StrCat(checkpoint.stage() + 1))
       .Line("Size", FormatBytes(static_cast<uint64_t>(checkpoint.size_bytes())))
       .Line("SHA-256", checkpoint.digest())
       .Line("Objective", checkpoint.has_objective() ? MetricText(checkpoint.objective()) : "")

@@ -50,6 +50,11 @@ std::string GpuText(const SlotSums& sums) {
   });
 }
 
+// What only a checkpoint has that a trial made.
+std::string OfTrial(const v1::Checkpoint& checkpoint, const std::string& text) {
+  return checkpoint.trial().empty() ? "" : text;
+}
+
 std::string BytesText(int64_t bytes) {
   return bytes <= 0 ? "" : FormatBytes(static_cast<uint64_t>(bytes));
 }
@@ -89,23 +94,26 @@ Table WorkerTable(const std::vector<v1::Worker>& workers, absl::Time now, bool w
 }
 
 Table CheckpointTable(const std::vector<v1::Checkpoint>& checkpoints, absl::Time now, bool wide) {
-  std::vector<std::string> headers = {"UUID", "TRIAL", "STEP",   "METRIC",
-                                      "SIZE", "STATE", "DIGEST", "AGE"};
+  std::vector<std::string> headers = {"UUID",  "TRIAL",  "STEP", "METRIC", "SIZE",
+                                      "STATE", "DIGEST", "AGE",  "LABEL"};
   if (wide) headers.insert(headers.end(), {"ATTEMPT", "EPOCH", "STAGE", "SHA-256"});
   Table table(headers);
   for (const v1::Checkpoint& checkpoint : checkpoints) {
     std::vector<std::string> row = {
         std::string(absl::StripPrefix(checkpoint.name(), "checkpoints/")),
         ShortName(checkpoint.trial()),
-        absl::StrCat(checkpoint.step()),
+        OfTrial(checkpoint, absl::StrCat(checkpoint.step())),
         checkpoint.has_objective() ? MetricText(checkpoint.objective()) : "",
         BytesText(checkpoint.size_bytes()),
         checkpoint.damaged() ? "damaged" : absl::StrJoin(checkpoint.kept_as(), ","),
         checkpoint.digest().substr(0, 12),
-        AgeText(checkpoint.create_time(), now)};
+        AgeText(checkpoint.create_time(), now),
+        checkpoint.label()};
     if (wide) {
-      row.insert(row.end(), {ShortName(checkpoint.attempt()), absl::StrCat(checkpoint.epoch()),
-                             absl::StrCat(checkpoint.stage() + 1), checkpoint.digest()});
+      row.insert(
+          row.end(),
+          {ShortName(checkpoint.attempt()), OfTrial(checkpoint, absl::StrCat(checkpoint.epoch())),
+           OfTrial(checkpoint, absl::StrCat(checkpoint.stage() + 1)), checkpoint.digest()});
     }
     table.AddRow(row);
   }

@@ -9,6 +9,7 @@
 #include "absl/types/span.h"
 #include "common/errors.h"
 #include "common/limits.h"
+#include "common/little_endian.h"
 #include "common/status_macros.h"
 #include "common/text.h"
 #include "formats/safetensors/data_types.h"
@@ -24,12 +25,32 @@ constexpr absl::string_view kBuffers[] = {"running_mean", "running_var", "num_ba
                                           "relative_position_index", "attn_mask"};
 // What DataParallel puts before each name.
 constexpr absl::string_view kWrapper = "module.";
+// How what torch.save() writes begins: a zip archive, or before that format a pickle.
+constexpr absl::string_view kPickles[] = {"PK\3\4", "\x80\2"};
 // Room in the manifest for the name of the checkpoint.
 constexpr int64_t kManifestExtraBytes = 128;
 
 absl::Status Bad(absl::string_view name, absl::string_view problem) {
   return InvalidArgument(Reason::kDataBad,
                          absl::StrCat("safetensors ", SafeText(name), ": ", problem));
+}
+
+// What people have at hand more often than a safetensors file. That begins with a length, which may
+// have the same first bytes, but then is none that a header may have.
+absl::Status CheckIsNoPickle(const RandomAccessFile& file, absl::string_view name) {
+  std::string begin(sizeof(uint64_t), '\0');
+  CVT_ASSIGN_OR_RETURN(const size_t got, file.Read(0, absl::MakeSpan(begin)));
+  if (got < begin.size() || LoadLittleEndian<uint64_t>(begin.data()) <=
+                                static_cast<uint64_t>(kSafetensorsHeaderBytesMax)) {
+    return absl::OkStatus();
+  }
+  for (const absl::string_view mark : kPickles) {
+    if (!absl::StartsWith(begin, mark)) continue;
+    return Bad(name,
+               "looks like a file of torch.save(), which is pickle and not read: to open one is to "
+               "run it; safetensors.torch.save_file(model.state_dict(), path) writes what is read");
+  }
+  return absl::OkStatus();
 }
 
 Tensor::Role RoleOf(absl::string_view name) {
@@ -44,12 +65,9 @@ Tensor::Role RoleOf(absl::string_view name) {
 absl::StatusOr<std::vector<std::string>> NamesOf(const SafetensorsIndex& index,
                                                  absl::string_view file,
                                                  const ImportOptions& options) {
-  const auto begin_with = [&](absl::string_view prefix) {
-    return std::count_if(index.tensors.begin(), index.tensors.end(),
-                         [&](const auto& tensor) { return absl::StartsWith(tensor.name, prefix); });
-  };
   const absl::string_view prefix = options.strip_prefix;
-  if (!prefix.empty() && begin_with(prefix) == 0) {
+  if (std::none_of(index.tensors.begin(), index.tensors.end(),
+                   [&](const auto& tensor) { return absl::StartsWith(tensor.name, prefix); })) {
     return Bad(file, absl::StrCat("no tensor's name begins with ", SafeText(prefix),
                                   "; the first is ", SafeText(index.tensors[0].name)));
   }
@@ -64,7 +82,7 @@ absl::StatusOr<std::vector<std::string>> NamesOf(const SafetensorsIndex& index,
     return Bad(file, absl::StrCat("all names begin with ", kWrapper,
                                   ", as DataParallel makes them, which those of no network do; "
                                   "--strip-prefix ",
-                                  prefix, kWrapper, " takes that away"));
+                                  SafeText(prefix), kWrapper, " takes that away"));
   }
   return names;
 }
@@ -84,6 +102,7 @@ absl::Status CheckType(const SafetensorsIndex::Tensor& tensor, absl::string_view
 absl::StatusOr<ImportedWeights> ImportedWeights::Open(const RandomAccessFile& file,
                                                       absl::string_view name,
                                                       const ImportOptions& options) {
+  CVT_RETURN_IF_ERROR(CheckIsNoPickle(file, name));
   CVT_ASSIGN_OR_RETURN(const SafetensorsIndex index, ReadSafetensorsIndex(file, name));
   if (index.tensors.empty()) return Bad(name, "has no tensors");
   CVT_ASSIGN_OR_RETURN(std::vector<std::string> names, NamesOf(index, name, options));

@@ -178,7 +178,7 @@ def test_get_has_the_documented_columns(cluster, done):
         ("sweep", "ID NAME METHOD STATE TRIALS(run/done/stop/fail/left) BEST BUDGET(used/total) ETA"),
         ("trial", "ID STATE RUNG STAGE STEP METRIC BEST FLOPS WORKERS RESTARTS AGE HPARAMS"),
         ("worker", "NAME STATE SLOTS(free/all) GPU MEM HEALTH JOBS LABELS HEARTBEAT VERSION"),
-        ("ckpt", "UUID TRIAL STEP METRIC SIZE STATE DIGEST AGE"),
+        ("ckpt", "UUID TRIAL STEP METRIC SIZE STATE DIGEST AGE LABEL"),
     ):
         narrow = cluster.cvctl("get", kind)[0].splitlines()[0].split()
         wide = cluster.cvctl("get", kind, "-o", "wide")[0].splitlines()[0].split()

@@ -2,10 +2,13 @@
 #include <gtest/gtest.h>
 
 #include <memory>
+#include <set>
 #include <string>
+#include <vector>
 
 #include "absl/synchronization/notification.h"
 #include "client/call/verb.h"
+#include "common/uuid.h"
 #include "tests/support/status_matchers.h"
 #include "tests/unit/client/call/fake_coordinator.h"
 #include "tests/unit/client/files/fake_cli.h"
@@ -66,6 +69,31 @@ TEST_F(CkptTest, RefusesDigitsThatSeveralBeginWith) {
               StatusIs(absl::StatusCode::kInvalidArgument, Reason("USAGE")));
   EXPECT_THAT(Ckpt({"verify", "abcd"}),
               StatusIs(absl::StatusCode::kNotFound, Reason("CHECKPOINT_NOT_FOUND")));
+}
+
+TEST_F(CkptTest, DeleteNamesEachAndAsksWithAnIdOfItsOwn) {
+  std::vector<std::string> names;
+  std::set<std::string> request_ids;
+  coordinator_.checkpoints.OnDeleteCheckpoint = [&](const auto& request, auto*) {
+    names.push_back(request.name());
+    request_ids.insert(request.request_id());
+    return absl::OkStatus();
+  };
+  const std::string other = "checkpoints/1111111e-0b7a-4c66-8f0e-2f6f1c0d9a11";
+  EXPECT_THAT(Ckpt({"delete", kName, other}), IsOkAndHolds(ExitCode::kDone));
+  EXPECT_EQ(fake_.out.str(), "ckpt/9f3c5d1e deleted\nckpt/1111111e deleted\n");
+  EXPECT_THAT(names, ::testing::ElementsAre(kName, other));
+  EXPECT_EQ(request_ids.size(), 2u);
+  for (const std::string& id : request_ids) EXPECT_TRUE(Uuid::Parse(id).ok()) << id;
+}
+
+TEST_F(CkptTest, DeleteSaysWhyItWasRefused) {
+  coordinator_.checkpoints.OnDeleteCheckpoint = [](const auto&, auto*) {
+    return FailedPrecondition(cvtrain::Reason::kWrongState, "experiments/3 begins with it");
+  };
+  EXPECT_THAT(Ckpt({"delete", kName}),
+              StatusIs(absl::StatusCode::kFailedPrecondition, Reason("WRONG_STATE")));
+  EXPECT_EQ(fake_.out.str(), "");
 }
 
 TEST_F(CkptTest, ExportWritesNothingOfADownloadThatFails) {

@@ -1,6 +1,7 @@
 #ifndef CVTRAIN_TESTS_UNIT_CLIENT_CALL_FAKE_COORDINATOR_H_
 #define CVTRAIN_TESTS_UNIT_CLIENT_CALL_FAKE_COORDINATOR_H_
 
+#include <grpc/grpc.h>
 #include <grpcpp/grpcpp.h>
 
 #include <functional>
@@ -52,13 +53,32 @@ class FakeCoordinator {
                                                         CVTRAIN_FAKE_METHOD(ListDatasets)} datasets;
   struct Metrics : v1::MetricService::Service{CVTRAIN_FAKE_METHOD(ListMetrics)
                                                   CVTRAIN_FAKE_METHOD(QueryMetrics)} metrics;
-  struct Checkpoints : v1::CheckpointService::Service{
-                           CVTRAIN_FAKE_METHOD(GetCheckpoint) CVTRAIN_FAKE_METHOD(ListCheckpoints)
-                               CVTRAIN_FAKE_METHOD(VerifyCheckpoint)} checkpoints;
+  struct Checkpoints : v1::CheckpointService::Service {
+    CVTRAIN_FAKE_METHOD(GetCheckpoint)
+    CVTRAIN_FAKE_METHOD(ListCheckpoints)
+    CVTRAIN_FAKE_METHOD(VerifyCheckpoint)
+    CVTRAIN_FAKE_METHOD(DeleteCheckpoint)
+
+    using ImportReader = grpc::ServerReader<v1::ImportCheckpointRequest>;
+    std::function<absl::Status(ImportReader&, v1::ImportCheckpointResponse*)> OnImportCheckpoint =
+        [](ImportReader&, v1::ImportCheckpointResponse*) {
+          return Internal(Reason::kInternal, "the test did not say what an import answers");
+        };
+    grpc::Status ImportCheckpoint(grpc::ServerContext*, ImportReader* reader,
+                                  v1::ImportCheckpointResponse* response) override {
+      return ToGrpcStatus(OnImportCheckpoint(*reader, response));
+    }
+  } checkpoints;
   struct Logs : v1::LogService::Service{CVTRAIN_FAKE_METHOD(ListLogLines)} logs;
   struct Cluster : v1::ClusterService::Service{CVTRAIN_FAKE_METHOD(GetCluster)} cluster;
 
   FakeCoordinator() {
+    // For the life of the process: whoever is the last to leave gRPC waits until a thread of it
+    // that polls in the background looks up, which it does every ten seconds.
+    [[maybe_unused]] static const bool kept = [] {
+      grpc_init();
+      return true;
+    }();
     cluster.OnGetCluster = [](const auto&, auto*) { return absl::OkStatus(); };
     grpc::ServerBuilder builder;
     builder.AddListeningPort(address(), grpc::InsecureServerCredentials());

@@ -64,18 +64,35 @@ TEST_F(GetTest, RefusesAnIdOfAnotherKind) {
               StatusIs(absl::StatusCode::kInvalidArgument, Reason("USAGE")));
 }
 
+// One that a trial made, and one that was imported.
+absl::Status ListTwoCheckpoints(const v1::ListCheckpointsRequest& request,
+                                v1::ListCheckpointsResponse* response) {
+  response->add_checkpoints()->set_name(request.parent() == "imported"
+                                            ? "checkpoints/1111111e-0b7a-4c66-8f0e-2f6f1c0d9a11"
+                                            : "checkpoints/9f3c5d1e-0b7a-4c66-8f0e-2f6f1c0d9a11");
+  return absl::OkStatus();
+}
+
+TEST_F(GetTest, ListsCheckpointsOfTrialsThenThoseThatWereImported) {
+  coordinator_.checkpoints.OnListCheckpoints = ListTwoCheckpoints;
+  EXPECT_THAT(Get({"ckpt", "-o", "name"}), IsOkAndHolds(ExitCode::kDone));
+  EXPECT_EQ(out(), "ckpt/9f3c5d1e\nckpt/1111111e\n");
+}
+
+TEST_F(GetTest, ListsCheckpointsThatWereImported) {
+  coordinator_.checkpoints.OnListCheckpoints = ListTwoCheckpoints;
+  EXPECT_THAT(Get({"ckpt", "imported", "-o", "name"}), IsOkAndHolds(ExitCode::kDone));
+  EXPECT_EQ(out(), "ckpt/1111111e\n");
+}
+
 TEST_F(GetTest, FindsACheckpointByItsFirstDigits) {
-  coordinator_.checkpoints.OnListCheckpoints = [](const auto&, auto* response) {
-    response->add_checkpoints()->set_name("checkpoints/9f3c5d1e-0b7a-4c66-8f0e-2f6f1c0d9a11");
-    response->add_checkpoints()->set_name("checkpoints/1111111e-0b7a-4c66-8f0e-2f6f1c0d9a11");
-    return absl::OkStatus();
-  };
+  coordinator_.checkpoints.OnListCheckpoints = ListTwoCheckpoints;
   coordinator_.checkpoints.OnGetCheckpoint = [](const auto& request, auto* response) {
     response->mutable_checkpoint()->set_name(request.name());
     return absl::OkStatus();
   };
-  EXPECT_THAT(Get({"ckpt/9f3c", "-o", "name"}), IsOkAndHolds(ExitCode::kDone));
-  EXPECT_EQ(out(), "ckpt/9f3c5d1e\n");
+  EXPECT_THAT(Get({"ckpt/9f3c", "ckpt/1111", "-o", "name"}), IsOkAndHolds(ExitCode::kDone));
+  EXPECT_EQ(out(), "ckpt/9f3c5d1e\nckpt/1111111e\n");
 }
 
 TEST_F(GetTest, ListsTheCheckpointsOfATrial) {

@@ -192,10 +192,28 @@ v1::Checkpoint Checkpoint() {
 
 TEST(CheckpointTableTest, HasTheDocumentedColumns) {
   const Table table = CheckpointTable({Checkpoint()}, Now(), false);
-  EXPECT_THAT(Header(table),
-              ElementsAre("UUID", "TRIAL", "STEP", "METRIC", "SIZE", "STATE", "DIGEST", "AGE"));
-  EXPECT_THAT(FirstRow(table), ElementsAre("9f3c5d1e-0b7a-4c66-8f0e-2f6f1c0d9a11", "trial/1.2",
-                                           "20", "-", "2 KiB", "last,best", "0123456789ab", "-"));
+  EXPECT_THAT(Header(table), ElementsAre("UUID", "TRIAL", "STEP", "METRIC", "SIZE", "STATE",
+                                         "DIGEST", "AGE", "LABEL"));
+  EXPECT_THAT(FirstRow(table),
+              ElementsAre("9f3c5d1e-0b7a-4c66-8f0e-2f6f1c0d9a11", "trial/1.2", "20", "-", "2 KiB",
+                          "last,best", "0123456789ab", "-", "-"));
+}
+
+TEST(CheckpointTableTest, AnImportedOneHasALabelAndNothingOfATrial) {
+  const auto checkpoint = testing::ParseTextProto<v1::Checkpoint>(R"pb(
+    name: "checkpoints/9f3c5d1e-0b7a-4c66-8f0e-2f6f1c0d9a11"
+    size_bytes: 2048
+    digest: "0123456789abcdef"
+    kept_as: "imported"
+    label: "resnet18.safetensors"
+  )pb");
+  EXPECT_THAT(
+      FirstRow(CheckpointTable({checkpoint}, Now(), true)),
+      ElementsAre("9f3c5d1e-0b7a-4c66-8f0e-2f6f1c0d9a11", "-", "-", "-", "2 KiB", "imported",
+                  "0123456789ab", "-", "resnet18.safetensors", "-", "-", "-", "0123456789abcdef"));
+  const std::string page = DescribeText(checkpoint, Now());
+  EXPECT_THAT(page, ::testing::HasSubstr("resnet18.safetensors"));
+  EXPECT_THAT(page, ::testing::Not(::testing::HasSubstr("Step:")));
 }
 
 TEST(CheckpointTableTest, SaysThatOneIsDamaged) {

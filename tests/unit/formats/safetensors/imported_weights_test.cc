@@ -167,6 +167,8 @@ TEST_F(ImportedWeightsTest, RefuseEachBadFileByName) {
       {"header that lies", lying, "DATA_BAD", "at most 16777216"},
       {"more than its tensors", good + "4", "DATA_BAD", "the tensors end at 4, the file at 5"},
       {"no JSON", FileWith("w", "0123"), "DATA_BAD", "header at offset 1"},
+      {"what torch.save() writes", "PK\3\4and more", "DATA_BAD", "is pickle and not read"},
+      {"what it wrote once", "\x80\2}q\1X\4name", "DATA_BAD", "safetensors.torch.save_file("},
       {"no tensors", FileWith("", ""), "DATA_BAD", "has no tensors"},
       {"8-bit floats", FileWith(Entry("w", "F8_E4M3", 4, 0, 4), "0123"), "DATA_BAD",
        "tensor w at offset 0: unknown dtype F8_E4M3"},
@@ -184,6 +186,15 @@ TEST_F(ImportedWeightsTest, RefuseEachBadFileByName) {
                                        Message(AllOf(HasSubstr("weights"), HasSubstr(c.found)))))
         << c.what;
   }
+}
+
+// 640 is 80 02 in hexadecimal digits, from the low end.
+TEST_F(ImportedWeightsTest, TakeAHeaderWhoseLengthBeginsAsAPickleDoes) {
+  const std::string entry = Entry("w", "F32", 1, 0, 4);
+  const std::string header = entry + std::string(640 - 2 - entry.size(), ' ');
+  const std::string file = FileWith(header, "0123");
+  ASSERT_EQ(file.substr(0, 2), "\x80\2");
+  EXPECT_THAT(Open(file), cvtrain::testing::IsOk());
 }
 
 TEST_F(ImportedWeightsTest, RefuseMoreTensorsThanACheckpointMayHave) {
