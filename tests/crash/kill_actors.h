@@ -20,6 +20,11 @@ namespace cvtrain {
 void RunSubmitter(const std::shared_ptr<grpc::Channel>& channel, KillOracle& oracle, Random& random,
                   const StopToken& stop);
 
+// Imports small checkpoints, and deletes the oldest of many, until `stop` or until the coordinator
+// is gone. What was not answered the last time comes first, with the same request id.
+void RunImporter(const std::shared_ptr<grpc::Channel>& channel, KillOracle& oracle, Random& random,
+                 const StopToken& stop);
+
 // A worker that trains nothing: it keeps its session and leases as an agent does, and for each
 // attempt reports points, lines and checkpoints, each repeated until it is answered, then the end.
 // Its memory survives the coordinator; Run() is called again after each restart. Thread-compatible.

@@ -35,6 +35,7 @@ class CoordinatorCheck {
   void Run(bool all, const std::set<std::string>& touched) {
     Refused("revision", CheckRevision());
     Refused("experiments", CheckExperiments());
+    Refused("imports", CheckImports());
     for (const auto& [name, trial] : oracle_.trials) {
       if (all || touched.contains(name)) {
         Refused(name, CheckTrial(name, trial));
@@ -180,6 +181,32 @@ class CoordinatorCheck {
     }
     Expect(listed.empty(), Kind::kOther,
            absl::StrCat(name, ": has ", listed.size(), " checkpoints that nobody sent"));
+    return absl::OkStatus();
+  }
+
+  // Each answered import is listed, with its bytes, until its deletion is asked for; none is after
+  // its deletion was answered.
+  absl::Status CheckImports() {
+    grpc::ClientContext context;
+    v1::ListCheckpointsRequest request;
+    request.set_parent("imported");
+    request.set_page_size(1000);
+    v1::ListCheckpointsResponse response;
+    CVT_RETURN_IF_ERROR(
+        FromGrpcStatus(checkpoints_->ListCheckpoints(&context, request, &response)));
+    std::multiset<std::string> listed;
+    for (const v1::Checkpoint& checkpoint : response.checkpoints()) {
+      listed.insert(checkpoint.name());
+    }
+    for (const SentImport& import : oracle_.imports) {
+      const bool must_be = import.acknowledged && import.delete_id.empty();
+      const std::string name = absl::StrCat("checkpoints/", import.uuid);
+      ExpectCount(static_cast<int64_t>(listed.erase(name)), must_be ? 1 : 0,
+                  import.delete_acknowledged ? 0 : 1, name);
+      if (must_be) CheckBytes(import.uuid, import.digest);
+    }
+    Expect(listed.empty(), Kind::kOther,
+           absl::StrCat(listed.size(), " imported checkpoints that nobody sent"));
     return absl::OkStatus();
   }
 

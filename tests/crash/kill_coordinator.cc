@@ -1,6 +1,6 @@
-// Kills a real coordinator (kill -9) at random moments while it takes submissions, metrics, lines
-// and checkpoints over real gRPC, starts it again on the same directory, and compares it with what
-// it had acknowledged.
+// Kills a real coordinator (kill -9) at random moments while it takes submissions, metrics, lines,
+// checkpoints and imports over real gRPC, starts it again on the same directory, and compares it
+// with what it had acknowledged.
 //
 //   kill_coordinator --kills=N [--coordinator=PATH] [--seed=N] [--expect-loss]
 //
@@ -108,6 +108,8 @@ class KillTest {
     {
       Thread submitter("submitter",
                        [this](StopToken stop) { RunSubmitter(channel_, oracle_, random_, stop); });
+      Thread importer("importer",
+                      [this](StopToken stop) { RunImporter(channel_, oracle_, random_, stop); });
       Thread worker("worker", [this](StopToken stop) { worker_.Run(channel_, stop); });
       WaitForStop({}, random_.Uniform01() * kLifeMax);
       Kill();
@@ -182,12 +184,19 @@ class KillTest {
       lines += trial.lines_acknowledged;
       checkpoints += trial.checkpoints_acknowledged.size();
     }
+    size_t imports = 0;
+    size_t deletions = 0;
+    for (const SentImport& import : oracle_.imports) {
+      imports += import.acknowledged ? 1 : 0;
+      deletions += import.delete_acknowledged ? 1 : 0;
+    }
     const absl::Duration taken = RealClock().SteadyNow() - start;
     std::cout << kills << " kills in " << absl::FormatDuration(absl::Trunc(taken, absl::Seconds(1)))
               << ": " << oracle_.acknowledged() << " acknowledgements of " << experiments
               << " experiments, " << points << " points, " << lines << " lines, " << checkpoints
-              << " checkpoints and " << EndedTrials().size() << " ends, revision "
-              << oracle_.revision << "; " << oracle_.Count(Violation::Kind::kLost) << " lost, "
+              << " checkpoints, " << imports << " imports, " << deletions << " deletions and "
+              << EndedTrials().size() << " ends, revision " << oracle_.revision << "; "
+              << oracle_.Count(Violation::Kind::kLost) << " lost, "
               << oracle_.Count(Violation::Kind::kDoubled) << " doubled, "
               << oracle_.Count(Violation::Kind::kOther) << " other violations\n"
               << std::flush;

@@ -30,6 +30,16 @@ struct SentCheckpoint {
   std::string bytes;  // dropped when it was answered
 };
 
+// Weights that were imported, and perhaps deleted; each repeated with its id until it was answered.
+struct SentImport {
+  std::string uuid;
+  std::string digest;
+  std::string bytes;  // dropped when it was answered
+  bool acknowledged = false;
+  std::string delete_id;  // request id; empty: it was never asked for
+  bool delete_acknowledged = false;
+};
+
 // One trial as its worker knows it. Points are (step, step / 2), lines are "line N", both from 0.
 struct SentTrial {
   std::string attempt;
@@ -107,6 +117,7 @@ class KillOracle {
 
   // Changed here, in Acknowledge() and in Note() only; read while no actor runs.
   std::deque<SubmittedExperiment> experiments;
+  std::deque<SentImport> imports;
   std::map<std::string, SentTrial> trials;  // by resource name
   int64_t revision = 0;                     // the highest that was answered
 
