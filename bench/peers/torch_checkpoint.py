@@ -11,6 +11,7 @@ import torch.distributed.checkpoint as dcp
 from side import serve
 
 TENSORS = 320
+SIDE = 1024  # of the matrices whose products stand for training
 
 
 def sync(path):
@@ -27,27 +28,48 @@ def sync(path):
 def main():
     parser = argparse.ArgumentParser()
     parser.add_argument("kind", choices=["torch-save", "dcp-async"])
-    for flag, kind in [("file", str), ("bytes", int), ("threads", int)]:
+    for flag, kind in [("file", str), ("bytes", int), ("threads", int), ("products", int)]:
         parser.add_argument(f"--{flag}", type=kind)
     options = parser.parse_args()
     torch.set_num_threads(options.threads)
     state = {f"t{i}": torch.full((options.bytes // TENSORS // 4,), float(i)) for i in range(TENSORS)}
     is_dcp = options.kind == "dcp-async"
 
+    factor, product = torch.ones(SIDE, SIDE), torch.empty(SIDE, SIDE)
+
+    def train():
+        for _ in range(options.products):
+            torch.mm(factor, factor, out=product)
+
     def save():
-        """(seconds that training stands still, seconds until all is on the disk)."""
+        """Seconds: that training stands still, of the step with it, until all is on the disk."""
+        if is_dcp:
+            shutil.rmtree(options.file, ignore_errors=True)
+        begin = time.perf_counter()
+        future = None
+        if is_dcp:
+            future = dcp.async_save(state, checkpoint_id=options.file)
+        else:
+            torch.save(state, options.file)
+        stall = time.perf_counter() - begin
+        train()
+        seconds = time.perf_counter() - begin
+        if future is not None:
+            future.result()
+        sync(options.file)
+        return stall, seconds
+
+    def commit():
+        """Seconds until all is on the disk, with nothing beside it."""
         if is_dcp:
             shutil.rmtree(options.file, ignore_errors=True)
         begin = time.perf_counter()
         if is_dcp:
-            future = dcp.async_save(state, checkpoint_id=options.file)
-            stall = time.perf_counter() - begin
-            future.result()
+            dcp.async_save(state, checkpoint_id=options.file).result()
         else:
             torch.save(state, options.file)
-            stall = time.perf_counter() - begin
         sync(options.file)
-        return stall, time.perf_counter() - begin
+        return time.perf_counter() - begin
 
     def restore():
         begin = time.perf_counter()
@@ -61,8 +83,14 @@ def main():
     def run(argument):
         if argument == "restore":
             return {"seconds": restore(), "images": 0, "check": state[f"t{TENSORS - 1}"][0].item()}
-        stall, durable = save()
-        return {"seconds": stall, "durable_seconds": durable, "images": 0}
+        if argument == "commit":
+            return {"seconds": commit(), "images": 0}
+        if argument == "train":
+            begin = time.perf_counter()
+            train()
+            return {"seconds": time.perf_counter() - begin, "images": 0}
+        stall, seconds = save()
+        return {"seconds": seconds, "stall": stall, "images": 0}
 
     save()
     serve(run)

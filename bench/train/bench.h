@@ -40,9 +40,11 @@ struct CheckpointOptions {
   int64_t bytes = int64_t{1} << 30;  // of the state
   std::string file;                  // takes a checkpoint of it
   int threads = 2;
+  int products = 100;  // of matrices, which stand for the passes of a step
 };
-// The trainer's part of a checkpoint. The argument is `save`, whose time is the stall of training,
-// or `restore`, from the file, which is in the page cache, into the tensors.
+// The trainer's part of a checkpoint. The argument is `train`, a step without one, `save`, the same
+// step after one, which says how long training stood still, or `restore`, from the file, which is
+// in the page cache, into the tensors.
 absl::StatusOr<Runner> NewCheckpointBench(const CheckpointOptions& options);
 
 }  // namespace cvtrain::bench

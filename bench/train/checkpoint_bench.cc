@@ -29,6 +29,9 @@ using trainer::Snapshotter;
 // As many tensors as a ResNet-50 with momentum has.
 constexpr int kTensors = 320;
 
+// Of the matrices whose products stand for training.
+constexpr int64_t kSide = 1024;
+
 // Takes checkpoints and keeps the memory of the last one; buffers are free at once.
 class Taker : public trainer::CheckpointSink {
  public:
@@ -66,7 +69,10 @@ class CheckpointBench {
     CVT_ASSIGN_OR_RETURN(snapshotter_, Snapshotter::Create(tensors_, taker_));
     manifest_.set_plan_version(1);
     // Both buffers are made, and mapped here.
-    for (int i = 0; i < 2; ++i) CVT_RETURN_IF_ERROR(Save());
+    for (int i = 0; i < 2; ++i) {
+      CVT_RETURN_IF_ERROR(BeginSave());
+      CVT_RETURN_IF_ERROR(snapshotter_->FinishCopy());
+    }
     CVT_RETURN_IF_ERROR(formats::FinishTrailer(taker_.last()).status());
     CVT_RETURN_IF_ERROR(
         WriteFileAtomic(PosixFileSystem(), options_.file,
@@ -74,26 +80,40 @@ class CheckpointBench {
     return absl::OkStatus();
   }
 
-  // `save`: the stall. `restore`: from the file into the tensors, with its checks.
+  // `train`: a step without a checkpoint. `save`: the same step right after one was taken; `stall`
+  // is how long training stood still for it. `restore`: from the file into the tensors, with its
+  // checks.
   absl::StatusOr<Pass> Run(absl::string_view what) {
     Pass pass = {.bytes = options_.bytes};
+    double stall = 0;
     const double begin = WallSeconds();
-    if (what == "save") {
-      CVT_RETURN_IF_ERROR(Save());
+    if (what == "train") {
+      Train();
+    } else if (what == "save") {
+      CVT_RETURN_IF_ERROR(BeginSave());
+      stall = WallSeconds() - begin;
+      Train();
+      const double trained = WallSeconds();
+      CVT_RETURN_IF_ERROR(snapshotter_->FinishCopy());
+      stall += WallSeconds() - trained;
     } else if (what == "restore") {
       CVT_RETURN_IF_ERROR(Restore());
     } else {
-      return InvalidArgument(Reason::kUsage, "run save or restore");
+      return InvalidArgument(Reason::kUsage, "run train, save or restore");
     }
     pass.seconds = WallSeconds() - begin;
-    pass.numbers = {{"check", tensors_.back().tensor[0].item<double>()}};
+    pass.numbers = {{"check", tensors_.back().tensor[0].item<double>()}, {"stall", stall}};
     return pass;
   }
 
  private:
-  absl::Status Save() {
+  // Stands for forward and backward passes: products of matrices, as in torch_checkpoint.py.
+  void Train() {
+    for (int i = 0; i < options_.products; ++i) at::mm_out(product_, factor_, factor_);
+  }
+  absl::Status BeginSave() {
     manifest_.set_step(manifest_.step() + 1);
-    return snapshotter_->Save(manifest_, Snapshotter::WhenBusy::kWait, [] { return false; })
+    return snapshotter_->Save(manifest_, Snapshotter::WhenBusy::kSkip, [] { return false; })
         .status();
   }
   absl::Status Restore() {
@@ -107,6 +127,8 @@ class CheckpointBench {
   }
 
   const CheckpointOptions options_;
+  const at::Tensor factor_ = at::ones({kSide, kSide}, at::kFloat);
+  at::Tensor product_ = at::empty({kSide, kSide}, at::kFloat);
   Taker taker_;
   std::vector<SnapshotTensor> tensors_;
   std::unique_ptr<Snapshotter> snapshotter_;

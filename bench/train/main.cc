@@ -40,6 +40,7 @@ absl::Status Main(int argc, char** argv) {
   Declare(flags, options);
   flags.String("file", 0, &checkpoint.file, "FILE", "checkpoint: takes one");
   flags.Int("bytes", 0, &checkpoint.bytes, 1 << 20, int64_t{1} << 34, "checkpoint: of the state");
+  flags.Int("products", 0, &checkpoint.products, 0, 1'000'000, "checkpoint: work of a step");
   CVT_ASSIGN_OR_RETURN(const FlagSet::Parsed parsed, flags.Parse(argc, argv));
   if (parsed.help) {
     std::cout << flags.Help();

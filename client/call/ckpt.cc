@@ -28,7 +28,7 @@ absl::StatusOr<ExitCode> Verify(const Cli& cli, const Arguments& arguments) {
     CVT_ASSIGN_OR_RETURN(const auto response, connection->VerifyCheckpoint(request));
     cli.out << ShortName(request.name()) << " ok  "
             << FormatBytes(static_cast<uint64_t>(response.size_bytes())) << "  "
-            << response.tensors() << " tensors  sha256 " << response.digest() << '\n';
+            << response.tensors() << " tensors  digest " << response.digest() << '\n';
   }
   return ExitCode::kDone;
 }

@@ -105,7 +105,7 @@ absl::StatusOr<v1::Checkpoint> Send(const Cli& cli, const CkptImportOptions& opt
     CVT_ASSIGN_OR_RETURN(
         const formats::CheckpointDigests digests,
         Convert(cli, weights, name, line, [](absl::string_view) { return absl::OkStatus(); }));
-    header.set_digest(digests.file_sha256);
+    header.set_digest(digests.file_digest);
   }
   return connection.ImportCheckpoint(header, [&](const formats::ByteSink& sink) {
     TransferLine line(cli, options.quiet, "sending", weights.file_bytes());
@@ -150,7 +150,7 @@ absl::StatusOr<ExitCode> ImportCkpt(const Cli& cli, const Arguments& arguments) 
   cli.out << imported->name();
   if (!options.quiet) {
     cli.out << " imported  " << FormatBytes(static_cast<uint64_t>(imported->size_bytes())) << "  "
-            << weights.tensor_count() << " tensors  sha256 " << imported->digest();
+            << weights.tensor_count() << " tensors  digest " << imported->digest();
   }
   cli.out << '\n';
   return ExitCode::kDone;

@@ -336,7 +336,7 @@ std::string DescribeText(const v1::Checkpoint& checkpoint, absl::Time now) {
       .Line("Epoch", imported ? "" : absl::StrCat(checkpoint.epoch()))
       .Line("Stage", imported ? "" : absl::StrCat(checkpoint.stage() + 1))
       .Line("Size", FormatBytes(static_cast<uint64_t>(checkpoint.size_bytes())))
-      .Line("SHA-256", checkpoint.digest())
+      .Line("Digest", checkpoint.digest())
       .Line("Objective", checkpoint.has_objective() ? MetricText(checkpoint.objective()) : "")
       .Line("Damaged", checkpoint.damaged() ? "a worker found its bytes to be wrong" : "")
       .Line("Kept as", absl::StrJoin(checkpoint.kept_as(), ", "))

@@ -96,7 +96,7 @@ Table WorkerTable(const std::vector<v1::Worker>& workers, absl::Time now, bool w
 Table CheckpointTable(const std::vector<v1::Checkpoint>& checkpoints, absl::Time now, bool wide) {
   std::vector<std::string> headers = {"UUID",  "TRIAL",  "STEP", "METRIC", "SIZE",
                                       "STATE", "DIGEST", "AGE",  "LABEL"};
-  if (wide) headers.insert(headers.end(), {"ATTEMPT", "EPOCH", "STAGE", "SHA-256"});
+  if (wide) headers.insert(headers.end(), {"ATTEMPT", "EPOCH", "STAGE", "FULL-DIGEST"});
   Table table(headers);
   for (const v1::Checkpoint& checkpoint : checkpoints) {
     std::vector<std::string> row = {

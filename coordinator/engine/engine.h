@@ -57,8 +57,8 @@ class Engine {
     // Commands and reads of one batch.
     size_t pending_max = limits::kEngineQueueLengthMax;
     // Range of the session's protocol.
-    int32_t protocol_min = 1;
-    int32_t protocol_max = 1;
+    int32_t protocol_min = 2;
+    int32_t protocol_max = 2;
     std::string program_version;
   };
 

@@ -21,10 +21,6 @@ constexpr char kLocalIdentity[] = "local";
 // Property of a peer's certificate that gRPC fills in.
 constexpr char kPeerUriProperty[] = "peer_uri";
 
-bool IsLocal(const grpc::ServerContextBase& context) {
-  return absl::StartsWith(context.peer(), "unix:");
-}
-
 absl::Status BadName() {
   return Unauthenticated(Reason::kTokenInvalid,
                          "the client's certificate has no URI name of the form "
@@ -32,7 +28,7 @@ absl::Status BadName() {
 }
 
 absl::StatusOr<Caller> CallerOf(const grpc::ServerContextBase& context, Role needed) {
-  if (IsLocal(context)) {
+  if (IsLocalCall(context)) {
     return Caller{.identity = kLocalIdentity,
                   .role = needed == Role::kWorker ? Role::kWorker : Role::kAdmin};
   }
@@ -59,6 +55,10 @@ absl::StatusOr<Caller> CallerOfUri(absl::string_view uri) {
   if (parts[1] == "operator") return Caller{.identity = parts[2], .role = Role::kOperator};
   if (parts[1] == "admin") return Caller{.identity = parts[2], .role = Role::kAdmin};
   return BadName();
+}
+
+bool IsLocalCall(const grpc::ServerContextBase& context) {
+  return absl::StartsWith(context.peer(), "unix:");
 }
 
 absl::StatusOr<Caller> Authenticate(const grpc::ServerContextBase& context, Role needed) {

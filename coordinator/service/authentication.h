@@ -12,6 +12,9 @@ class ServerContextBase;
 
 namespace cvtrain::coordinator {
 
+// Whether the call came over the local socket, which only its owner can open.
+bool IsLocalCall(const grpc::ServerContextBase& context);
+
 // Who calls. On a local socket, which only its owner can open: `local`, an
 // admin, and a worker where the service is the workers'. Over TLS: what the
 // client's certificate says in its URI name, `spiffe://<domain>/<kind>/<id>`

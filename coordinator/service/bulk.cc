@@ -1,6 +1,8 @@
 #include "coordinator/service/bulk.h"
 
 #include <algorithm>
+#include <cstring>
+#include <utility>
 
 #include "absl/strings/str_cat.h"
 #include "absl/types/span.h"
@@ -8,10 +10,24 @@
 #include "common/errors.h"
 #include "common/ids.h"
 #include "common/limits.h"
+#include "common/memfd.h"
+#include "common/peer_process.h"
 #include "common/status_macros.h"
 #include "coordinator/state/proto_time.h"
 
 namespace cvtrain::coordinator {
+namespace {
+
+absl::StatusOr<SharedMemory> OpenShared(const session::v1::SharedBytes& shared) {
+  if (shared.place() != PeerProcess::Place()) {
+    return FailedPrecondition(Reason::kWrongState, "of another machine or user");
+  }
+  CVT_ASSIGN_OR_RETURN(const PeerProcess process, PeerProcess::Open(shared.process()));
+  CVT_ASSIGN_OR_RETURN(UniqueFd memory, process.OpenFile(shared.file()));
+  return SharedMemory::MapReadOnly(std::move(memory), limits::kCheckpointSizeBytesMax);
+}
+
+}  // namespace
 
 absl::Status SendCheckpoint(const CheckpointStore& store, absl::string_view name, int64_t offset,
                             const std::function<bool(const CheckpointChunk& chunk)>& send) {
@@ -21,6 +37,29 @@ absl::Status SendCheckpoint(const CheckpointStore& store, absl::string_view name
     if (chunk.bytes.empty() || !send(chunk)) return absl::OkStatus();
     offset += static_cast<int64_t>(chunk.bytes.size());
   }
+}
+
+absl::Status AppendShared(const session::v1::SharedBytes& shared,
+                          const std::function<bool()>& is_cancelled, CheckpointWriter& writer) {
+  const absl::StatusOr<SharedMemory> memory = OpenShared(shared);
+  if (!memory.ok()) {
+    return FailedPrecondition(Reason::kWrongState,
+                              absl::StrCat("the worker's memory: ", memory.status().message()));
+  }
+  const absl::Span<const char> bytes = memory->bytes();
+  while (!writer.complete()) {
+    if (is_cancelled()) return Cancelled(Reason::kStopping, "the worker has given up");
+    CVT_RETURN_IF_ERROR(writer.AppendFrom([&](int64_t offset, absl::Span<char> to) -> absl::Status {
+      const auto begin = static_cast<size_t>(offset);
+      if (begin + to.size() > bytes.size()) {
+        return DataLoss(Reason::kCheckpointBad,
+                        "the worker's memory is shorter than the checkpoint");
+      }
+      std::memcpy(to.data(), bytes.data() + begin, to.size());
+      return absl::OkStatus();
+    }));
+  }
+  return absl::OkStatus();
 }
 
 absl::Status SendShard(const ShardStore& store, absl::string_view digest, const ByteRange& range,

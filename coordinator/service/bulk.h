@@ -24,6 +24,15 @@ namespace cvtrain::coordinator {
 absl::Status SendCheckpoint(const CheckpointStore& store, absl::string_view name, int64_t offset,
                             const std::function<bool(const CheckpointChunk& chunk)>& send);
 
+// Appends all of a checkpoint to `writer` from the memory of a worker on this machine, whose caller
+// must be of this process's user: somebody else could have it read what is not theirs. Asks
+// `is_cancelled` before each chunk.
+//
+// Returns FAILED_PRECONDITION (WRONG_STATE) if there is no such memory that this process may read,
+// CANCELLED (STOPPING), and the errors of CheckpointWriter::Append().
+absl::Status AppendShared(const session::v1::SharedBytes& shared,
+                          const std::function<bool()>& is_cancelled, CheckpointWriter& writer);
+
 // Bytes of a file.
 struct ByteRange {
   int64_t offset = 0;

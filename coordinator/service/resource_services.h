@@ -94,8 +94,8 @@ struct ProcessFacts {
   absl::Time start_time;
   std::string program_version;
   std::string build_id;
-  int session_protocol_min = 1;
-  int session_protocol_max = 1;
+  int session_protocol_min = 2;
+  int session_protocol_max = 2;
 };
 
 class ClusterService : public v1::ClusterService::CallbackService {

@@ -179,10 +179,10 @@ grpc::Status SessionService::UploadCheckpoint(
     session_v1::UploadCheckpointResponse* response) {
   const absl::StatusOr<Caller> caller = Authenticate(*context, Role::kWorker);
   if (!caller.ok()) return dispatch_.Count(caller.status());
-  return dispatch_.Count(Upload(*caller, reader, response));
+  return dispatch_.Count(Upload(*caller, *context, reader, response));
 }
 
-absl::Status SessionService::Upload(const Caller& caller,
+absl::Status SessionService::Upload(const Caller& caller, const grpc::ServerContext& context,
                                     grpc::ServerReader<session_v1::UploadCheckpointRequest>* reader,
                                     session_v1::UploadCheckpointResponse* response) {
   session_v1::UploadCheckpointRequest message;
@@ -199,7 +199,7 @@ absl::Status SessionService::Upload(const Caller& caller,
                             return true;
                           })
                           .status());
-  CVT_RETURN_IF_ERROR(StoreCheckpoint(header, reader));
+  CVT_RETURN_IF_ERROR(StoreCheckpoint(header, context, reader));
   const absl::StatusOr<Answer> answer =
       dispatch_.CommitAndWait(caller, {}, [&header](const ClusterState& state, absl::Time now) {
         return DecideCommitCheckpoint(state, header, now);
@@ -235,7 +235,7 @@ void SessionService::RemoveIfRefusedForGood(const std::string& checkpoint,
 }
 
 absl::Status SessionService::StoreCheckpoint(
-    const session_v1::UploadCheckpointHeader& header,
+    const session_v1::UploadCheckpointHeader& header, const grpc::ServerContext& context,
     grpc::ServerReader<session_v1::UploadCheckpointRequest>* reader) {
   CVT_ASSIGN_OR_RETURN(const Uuid id, Uuid::Parse(header.checkpoint()));
   const absl::StatusOr<CheckpointInfo> stored = stores_.checkpoints.Find(id);
@@ -245,6 +245,14 @@ absl::Status SessionService::StoreCheckpoint(
                                                          " is stored with another digest"));
   }
   CVT_ASSIGN_OR_RETURN(const auto writer, stores_.checkpoints.Begin(id, header.size_bytes()));
+  if (header.has_shared()) {
+    if (!IsLocalCall(context)) {
+      return FailedPrecondition(Reason::kWrongState, "only on a local socket; send chunks");
+    }
+    CVT_RETURN_IF_ERROR(AppendShared(
+        header.shared(), [&] { return context.IsCancelled(); }, *writer));
+    return writer->Finish(header.digest());
+  }
   session_v1::UploadCheckpointRequest message;
   while (reader->Read(&message)) {
     if (!message.has_chunk()) {

@@ -63,11 +63,12 @@ class SessionService : public SessionServiceBase {
   template <typename Request>
   void StageIfLeased(grpc::CallbackServerContext* context, grpc::ServerUnaryReactor* reactor,
                      const Request& request, std::function<absl::Status()> stage);
-  absl::Status Upload(const Caller& caller,
+  absl::Status Upload(const Caller& caller, const grpc::ServerContext& context,
                       grpc::ServerReader<session::v1::UploadCheckpointRequest>* reader,
                       session::v1::UploadCheckpointResponse* response);
   void RemoveIfRefusedForGood(const std::string& checkpoint, const absl::Status& refusal);
   absl::Status StoreCheckpoint(const session::v1::UploadCheckpointHeader& header,
+                               const grpc::ServerContext& context,
                                grpc::ServerReader<session::v1::UploadCheckpointRequest>* reader);
 
   Dispatch& dispatch_;

@@ -122,7 +122,7 @@ absl::Status Convert(const session::v1::Fact& fact, storage::v1::Fact& out) {
 absl::Status CheckHeader(const session::v1::UploadCheckpointHeader& header) {
   if (!IsSha256Hex(header.digest())) {
     return InvalidArgument(Reason::kFieldInvalid,
-                           "digest: must be a SHA-256 in lower-case hexadecimal digits");
+                           "digest: must be 64 lower-case hexadecimal digits");
   }
   if (header.step() < 0 || header.epoch() < 0 || header.stage() < 0) {
     return InvalidArgument(Reason::kFieldInvalid, "step, epoch, stage: must not be negative");

@@ -39,7 +39,7 @@ absl::Status CheckHeader(const v1::ImportCheckpointHeader& header) {
   }
   if (!IsSha256Hex(header.digest())) {
     violations.push_back({.field = "digest",
-                          .rule = "must be a SHA-256 in lower-case hexadecimal digits",
+                          .rule = "must be 64 lower-case hexadecimal digits",
                           .value = SafeText(header.digest(), kShownBytesMax)});
   }
   CVT_RETURN_IF_ERROR(FieldViolations(violations));

@@ -28,7 +28,7 @@ namespace cvtrain::formats {
 
 inline constexpr absl::string_view kCheckpointMagic = "CVTCKPT\n";
 inline constexpr absl::string_view kCheckpointTrailerMagic = "CVTCKEND";
-inline constexpr uint32_t kCheckpointVersion = 1;
+inline constexpr uint32_t kCheckpointVersion = 2;
 inline constexpr int64_t kCheckpointHeaderBytes = 64;
 inline constexpr int64_t kCheckpointDataAlignment = 4096;
 inline constexpr int64_t kCheckpointTensorAlignment = 64;
@@ -52,8 +52,8 @@ struct TensorSpec {
 };
 
 struct CheckpointDigests {
-  // SHA-256 of the whole file, lower-case hex: the `digest` of v1.Checkpoint.
-  std::string file_sha256;
+  // BlockDigest of the whole file, lower-case hex: the `digest` of v1.Checkpoint.
+  std::string file_digest;
   // CRC32C of each 1 MiB block of what precedes the trailer.
   std::vector<uint32_t> block_crc32c;
 };
@@ -119,11 +119,10 @@ absl::StatusOr<CheckpointDigests> FinishTrailer(absl::Span<char> file);
 absl::StatusOr<CheckpointManifest> ReadManifest(absl::string_view prefix, absl::string_view name);
 
 enum class CheckpointVerify {
-  // Header, manifest and trailer with their own CRCs, and the structure; not the data.
+  // Header, manifest and trailer with their own CRCs, and the structure; not the data, whose blocks
+  // the caller checks one by one.
   kStructure,
-  // Also every block: any flipped bit of what precedes the trailer is found.
-  kBlocks,
-  // Also SHA-256.
+  // Also every block, and the digest: any flipped bit is found.
   kAll,
 };
 
@@ -153,17 +152,28 @@ class CheckpointView {
   // Returns NOT_FOUND (UNKNOWN_NAME) if there is no tensor of this name.
   absl::StatusOr<Tensor> FindTensor(absl::string_view tensor_name) const;
 
-  // SHA-256 of the whole file, lower-case hex. Empty unless opened with kAll.
-  const std::string& file_sha256() const { return file_sha256_; }
+  // For who opens with kStructure and checks each block just before it is used, perhaps on several
+  // threads: blocks of kCheckpointBlockBytes, the last one shorter, up to the trailer.
+  int64_t block_count() const { return block_count_; }
+  // The bytes of block `index`, which is in [0, block_count()). Returns DATA_LOSS (CHECKPOINT_BAD)
+  // with its offset if they do not have their CRC.
+  absl::StatusOr<absl::string_view> Block(int64_t index) const;
+
+  // BlockDigest of the whole file, lower-case hex. Empty unless opened with kAll.
+  const std::string& file_digest() const { return file_digest_; }
 
  private:
   CheckpointView() = default;
 
+  absl::string_view covered_;  // by blocks
+  int64_t block_count_ = 0;
+  const char* block_crcs_ = nullptr;
+  std::string name_;
   absl::string_view data_;
   CheckpointManifest manifest_;
   std::vector<int64_t> tensor_bytes_;
   absl::flat_hash_map<std::string, int> by_name_;
-  std::string file_sha256_;
+  std::string file_digest_;
 };
 
 }  // namespace cvtrain::formats

@@ -70,7 +70,7 @@ int64_t CheckpointHeader::blocks() const {
 }
 
 int64_t CheckpointHeader::ExpectedFileBytes() const {
-  return trailer_offset() + kTrailerFixedBytes + 4 * blocks() + 4 + kSha256Bytes;
+  return trailer_offset() + kTrailerFixedBytes + 4 * blocks() + 4 + kDigestBytes;
 }
 
 std::string SerializeHeader(const CheckpointHeader& header) {

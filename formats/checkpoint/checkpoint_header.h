@@ -31,9 +31,9 @@ struct CheckpointHeader {
 };
 
 // Trailer: magic, u32 block bytes, u32 number of blocks, u32 CRC of each, u32 CRC of the trailer
-// so far, SHA-256 of everything before it.
+// so far, BlockDigest of everything before it.
 inline constexpr int64_t kTrailerFixedBytes = 16;
-inline constexpr int64_t kSha256Bytes = 32;
+inline constexpr int64_t kDigestBytes = 32;
 
 // kCheckpointHeaderBytes.
 std::string SerializeHeader(const CheckpointHeader& header);

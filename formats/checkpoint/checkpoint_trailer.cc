@@ -17,7 +17,7 @@ void TrailerMaker::Update(absl::string_view bytes) {
     }
     const absl::string_view part = bytes.substr(0, std::min(bytes.size(), block_room_));
     block_crc32c_.back() = ExtendCrc32c(block_crc32c_.back(), part);
-    sha256_.Update(part);
+    whole_.Update(part);
     block_room_ -= part.size();
     bytes.remove_prefix(part.size());
   }
@@ -29,13 +29,13 @@ std::string TrailerMaker::Finish(CheckpointDigests* digests) {
   AppendLittleEndian<uint32_t>(static_cast<uint32_t>(block_crc32c_.size()), &trailer);
   for (const uint32_t crc : block_crc32c_) AppendLittleEndian<uint32_t>(crc, &trailer);
   AppendLittleEndian<uint32_t>(Crc32c(trailer), &trailer);
-  sha256_.Update(trailer);
-  const Sha256Digest digest = sha256_.Peek();
+  whole_.Update(trailer);
+  const Sha256Digest digest = whole_.Peek();
   const absl::string_view digest_bytes(reinterpret_cast<const char*>(digest.data()), digest.size());
-  sha256_.Update(digest_bytes);
+  whole_.Update(digest_bytes);
   trailer.append(digest_bytes.data(), digest_bytes.size());
   digests->block_crc32c = std::move(block_crc32c_);
-  digests->file_sha256 = ToHex(sha256_.Finish());
+  digests->file_digest = ToHex(whole_.Finish());
   return trailer;
 }
 

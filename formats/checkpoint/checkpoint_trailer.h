@@ -8,7 +8,7 @@
 #include <vector>
 
 #include "absl/strings/string_view.h"
-#include "common/sha256.h"
+#include "common/block_digest.h"
 #include "formats/checkpoint/checkpoint.h"
 
 namespace cvtrain::formats::internal {
@@ -23,7 +23,7 @@ class TrailerMaker {
   std::string Finish(CheckpointDigests* digests);
 
  private:
-  Sha256 sha256_;
+  BlockDigest whole_;
   std::vector<uint32_t> block_crc32c_;
   size_t block_room_ = 0;  // of the last block
 };

@@ -1,7 +1,7 @@
 // Opening, in this order, so that nothing is believed before it is checked:
 //   1. the header: magic, version, CRC, ranges; the file must have just the length that it says;
 //   2. the trailer: magic, CRC, number of blocks;
-//   3. if asked, every block, and the SHA-256 of everything before the last 32 bytes;
+//   3. if asked, every block, and the digest of everything before the last 32 bytes;
 //   4. the manifest: its CRC, the number of its tensors before it is parsed, then each tensor.
 
 #include <algorithm>
@@ -9,10 +9,10 @@
 #include <utility>
 
 #include "absl/strings/str_cat.h"
+#include "common/block_digest.h"
 #include "common/crc32c.h"
 #include "common/errors.h"
 #include "common/little_endian.h"
-#include "common/sha256.h"
 #include "common/status_macros.h"
 #include "common/text.h"
 #include "formats/checkpoint/checkpoint.h"
@@ -29,7 +29,7 @@ absl::Status CheckTrailer(absl::string_view file, absl::string_view name,
                           const CheckpointHeader& header) {
   const absl::string_view trailer = file.substr(static_cast<size_t>(header.trailer_offset()));
   const absl::string_view covered =
-      trailer.substr(0, trailer.size() - 4 - static_cast<size_t>(internal::kSha256Bytes));
+      trailer.substr(0, trailer.size() - 4 - static_cast<size_t>(internal::kDigestBytes));
   const auto bad = [&](absl::string_view problem) {
     return BadCheckpoint(name, "trailer", header.trailer_offset(), problem);
   };
@@ -44,31 +44,16 @@ absl::Status CheckTrailer(absl::string_view file, absl::string_view name,
   return absl::OkStatus();
 }
 
-// Each block by its CRC and, if `sha256` is given, everything by its SHA-256 too; then it holds the
-// bytes of the whole file.
-absl::Status CheckBytes(absl::string_view file, absl::string_view name,
-                        const CheckpointHeader& header, Sha256* sha256) {
-  const auto covered = static_cast<size_t>(header.trailer_offset());
-  const char* crcs = file.data() + covered + internal::kTrailerFixedBytes;
-  for (int64_t block = 0; block < header.blocks(); ++block) {
-    const auto at = static_cast<size_t>(block * kCheckpointBlockBytes);
-    const absl::string_view bytes =
-        file.substr(at, std::min(covered - at, static_cast<size_t>(kCheckpointBlockBytes)));
-    if (Crc32c(bytes) != LoadLittleEndian<uint32_t>(crcs + 4 * block)) {
-      return BadCheckpoint(name, absl::StrCat("block ", block), static_cast<int64_t>(at),
-                           "its CRC is wrong");
-    }
-    if (sha256 != nullptr) sha256->Update(bytes);
-  }
-  if (sha256 == nullptr) return absl::OkStatus();
-  const size_t digest_at = file.size() - static_cast<size_t>(internal::kSha256Bytes);
-  sha256->Update(file.substr(covered, digest_at - covered));
-  const Sha256Digest digest = sha256->Peek();
+// Everything by its digest; then `whole` holds the bytes of the whole file.
+absl::Status CheckDigest(absl::string_view file, absl::string_view name, BlockDigest& whole) {
+  const size_t digest_at = file.size() - static_cast<size_t>(internal::kDigestBytes);
+  whole.Update(file.substr(0, digest_at));
+  const Sha256Digest digest = whole.Peek();
   if (std::memcmp(digest.data(), file.data() + digest_at, digest.size()) != 0) {
     return BadCheckpoint(name, "digest", static_cast<int64_t>(digest_at),
-                         "it is not the SHA-256 of what precedes it");
+                         "it is not that of what precedes it");
   }
-  sha256->Update(file.substr(digest_at));
+  whole.Update(file.substr(digest_at));
   return absl::OkStatus();
 }
 
@@ -98,12 +83,17 @@ absl::StatusOr<CheckpointView> CheckpointView::Open(absl::string_view file, absl
   }
   CVT_RETURN_IF_ERROR(CheckTrailer(file, name, header));
   CheckpointView view;
+  view.name_ = std::string(name);
+  view.covered_ = file.substr(0, static_cast<size_t>(header.trailer_offset()));
+  view.block_count_ = header.blocks();
+  view.block_crcs_ = file.data() + header.trailer_offset() + internal::kTrailerFixedBytes;
   if (verify == CheckpointVerify::kAll) {
-    Sha256 sha256;
-    CVT_RETURN_IF_ERROR(CheckBytes(file, name, header, &sha256));
-    view.file_sha256_ = ToHex(sha256.Finish());
-  } else if (verify == CheckpointVerify::kBlocks) {
-    CVT_RETURN_IF_ERROR(CheckBytes(file, name, header, nullptr));
+    for (int64_t block = 0; block < view.block_count(); ++block) {
+      CVT_RETURN_IF_ERROR(view.Block(block).status());
+    }
+    BlockDigest whole;
+    CVT_RETURN_IF_ERROR(CheckDigest(file, name, whole));
+    view.file_digest_ = ToHex(whole.Finish());
   }
   CVT_ASSIGN_OR_RETURN(view.manifest_, internal::ParseManifest(file, name, header));
   CVT_ASSIGN_OR_RETURN(internal::TensorTable table,
@@ -119,6 +109,16 @@ absl::StatusOr<CheckpointView> CheckpointView::Open(absl::string_view file, absl
   view.tensor_bytes_ = std::move(table.bytes);
   view.by_name_ = std::move(table.by_name);
   return view;
+}
+
+absl::StatusOr<absl::string_view> CheckpointView::Block(int64_t index) const {
+  const auto at = static_cast<size_t>(index * kCheckpointBlockBytes);
+  const absl::string_view bytes = covered_.substr(at, static_cast<size_t>(kCheckpointBlockBytes));
+  if (Crc32c(bytes) != LoadLittleEndian<uint32_t>(block_crcs_ + 4 * index)) {
+    return BadCheckpoint(name_, absl::StrCat("block ", index), static_cast<int64_t>(at),
+                         "its CRC is wrong");
+  }
+  return bytes;
 }
 
 CheckpointView::Tensor CheckpointView::tensor(int index) const {

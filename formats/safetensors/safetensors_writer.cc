@@ -34,7 +34,7 @@ std::string Metadata(const CheckpointView& checkpoint) {
       {"format", "pt"},  // says to Python's library that its torch reader may take it
       {"cvtrain.attempt", manifest.attempt()},
       {"cvtrain.checkpoint", manifest.checkpoint()},
-      {"cvtrain.checkpoint_digest", checkpoint.file_sha256()},
+      {"cvtrain.checkpoint_digest", checkpoint.file_digest()},
       {"cvtrain.dataset_digest", manifest.dataset_digest()},
       {"cvtrain.epoch", absl::StrCat(manifest.epoch())},
       {"cvtrain.plan_version", absl::StrCat(manifest.plan_version())},

@@ -7,12 +7,12 @@
 #include <utility>
 
 #include "absl/strings/str_cat.h"
+#include "common/block_digest.h"
 #include "common/crc32c.h"
 #include "common/errors.h"
 #include "common/ids.h"
 #include "common/limits.h"
 #include "common/rpc/status.h"
-#include "common/sha256.h"
 #include "common/uuid.h"
 #include "cvtrain/session/v1/session.grpc.pb.h"
 #include "cvtrain/v1/experiment.grpc.pb.h"
@@ -136,8 +136,8 @@ class FakeWorker::Session {
   bool Begin() {
     session_v1::ConnectRequest request;
     session_v1::Hello& hello = *request.mutable_hello();
-    hello.set_protocol_min(1);
-    hello.set_protocol_max(1);
+    hello.set_protocol_min(2);
+    hello.set_protocol_max(2);
     hello.set_worker(kWorker);
     hello.set_instance(worker_.instance_);
     hello.set_hostname("localhost");
@@ -343,7 +343,7 @@ absl::Status FakeWorker::Session::UploadCheckpoint(Work& work) {
     for (size_t i = 0; i < made.bytes.size(); i += 97) {
       made.bytes[i] = static_cast<char>(worker_.random_.NextU64());
     }
-    made.digest = Sha256Hex(made.bytes);
+    made.digest = BlockDigestHex(made.bytes);
     work.checkpoint = std::move(made);
   }
   const SentCheckpoint& checkpoint = *work.checkpoint;

@@ -4,8 +4,8 @@
 #include <vector>
 
 #include "absl/strings/str_cat.h"
+#include "common/block_digest.h"
 #include "common/rpc/status.h"
-#include "common/sha256.h"
 #include "common/status_macros.h"
 #include "cvtrain/v1/checkpoint.grpc.pb.h"
 #include "cvtrain/v1/cluster.grpc.pb.h"
@@ -216,14 +216,14 @@ class CoordinatorCheck {
     request.set_name(absl::StrCat("checkpoints/", uuid));
     const auto reader = checkpoints_->DownloadCheckpoint(&context, request);
     v1::DownloadCheckpointResponse response;
-    Sha256 sha;
+    BlockDigest whole;
     while (reader->Read(&response)) {
-      sha.Update(response.chunk());
+      whole.Update(response.chunk());
     }
     const absl::Status status = FromGrpcStatus(reader->Finish());
     Expect(status.ok(), absl::IsNotFound(status) ? Kind::kLost : Kind::kOther,
            absl::StrCat("bytes of checkpoints/", uuid, ": ", status.ToString()));
-    Expect(!status.ok() || ToHex(sha.Finish()) == digest, Kind::kOther,
+    Expect(!status.ok() || ToHex(whole.Finish()) == digest, Kind::kOther,
            absl::StrCat("checkpoints/", uuid, " has other bytes"));
   }
 

@@ -46,7 +46,7 @@ SentImport MakeImport(Random& random) {
         return absl::OkStatus();
       });
   CVT_CHECK_OK(digests.status());
-  made.digest = digests->file_sha256;
+  made.digest = digests->file_digest;
   return made;
 }
 

@@ -4,6 +4,7 @@
 #include <utility>
 
 #include "absl/strings/str_cat.h"
+#include "common/block_digest.h"
 #include "common/crc32c.h"
 #include "common/limits.h"
 #include "common/random.h"
@@ -152,10 +153,10 @@ class Workload {
     CVT_ASSIGN_OR_RETURN(auto writer, stores_.checkpoints->Begin(
                                           CheckpointId(round), static_cast<int64_t>(bytes.size())));
     CVT_RETURN_IF_ERROR(writer->Append(bytes, Crc32c(bytes)));
-    CVT_RETURN_IF_ERROR(writer->Finish(Sha256Hex(bytes)));
+    CVT_RETURN_IF_ERROR(writer->Finish(BlockDigestHex(bytes)));
     // The event, then the answer.
     CVT_RETURN_IF_ERROR(AppendRecords(1));
-    oracle_.checkpoints_acknowledged[CheckpointId(round)] = Sha256Hex(bytes);
+    oracle_.checkpoints_acknowledged[CheckpointId(round)] = BlockDigestHex(bytes);
     return absl::OkStatus();
   }
 

@@ -184,6 +184,7 @@ absl::Status Run(const Options& options, const sigset_t& stop_signals) {
   const AgentOptions agent_options = MakeAgentOptions(options, trainer);
   GrpcClientOptions client_options;
   client_options.worker = agent_options.session.hello.worker();
+  client_options.is_local = IsLocalAddress(options.coordinator);
   const auto client = MakeGrpcCoordinatorClient(std::move(channel), client_options);
   CVT_ASSIGN_OR_RETURN(const auto agent, Agent::Create(agent_options, files, RealClock(),
                                                        SystemRandom(), *client, telemetry));

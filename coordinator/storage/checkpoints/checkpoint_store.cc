@@ -7,20 +7,20 @@
 #include <vector>
 
 #include "absl/strings/str_cat.h"
+#include "common/block_digest.h"
 #include "common/crc32c.h"
 #include "common/errors.h"
-#include "common/sha256.h"
 #include "common/status_macros.h"
 #include "common/text.h"
+#include "coordinator/storage/checkpoints/table_writer.h"
 #include "coordinator/storage/coding.h"
 #include "coordinator/storage/rocks.h"
 #include "rocksdb/convenience.h"
 #include "rocksdb/metadata.h"
-#include "rocksdb/sst_file_writer.h"
 
 // Rows of the family `checkpoints` (docs/formats/storage.md):
 //   id chunk        CRC32C of the chunk, then its bytes; chunks count from 0
-//   id 0xffffffff   size and SHA-256 of the whole: the last row
+//   id 0xffffffff   size and BlockDigest of the whole: the last row
 //
 // Upload:
 //   1. write rows, in order, into tables in staging/
@@ -41,6 +41,7 @@ namespace {
 
 constexpr int64_t kChunkSize = static_cast<int64_t>(limits::kChunkSizeBytes);
 constexpr uint32_t kInfoIndex = 0xffffffff;
+constexpr size_t kCrcBytes = 4;
 
 std::string IdPrefix(const Uuid& id) {
   return std::string(reinterpret_cast<const char*>(id.bytes().data()), id.bytes().size());
@@ -58,10 +59,6 @@ absl::Status Bad(const Uuid& id, absl::string_view what) {
 
 absl::Status BadAt(const Uuid& id, int64_t offset, absl::string_view what) {
   return Bad(id, absl::StrCat(what, " at offset ", offset));
-}
-
-absl::Status TableError(const rocksdb::Status& status) {
-  return ToStatus(status, "writing a table of a checkpoint");
 }
 
 std::string EncodeInfo(int64_t size, const Sha256Digest& digest) {
@@ -89,112 +86,105 @@ absl::StatusOr<CheckpointInfo> DecodeInfo(const Uuid& id, absl::string_view row)
 class CheckpointWriter::State {
  public:
   State(CheckpointStore& store, const Uuid& id, int64_t size)
-      : store_(store), id_(id), size_(size) {}
+      : store_(store),
+        id_(id),
+        size_(size),
+        tables_(std::in_place, store.database_, id, store.options_.table_size_bytes) {}
   ~State() {
-    tables_.clear();  // closes files
-    for (const std::string& path : paths_) {
-      store_.database_.files().Remove(path).IgnoreError();  // moved away, or the next start does it
-    }
+    tables_.reset();
     store_.EndUpload(id_, size_, stored_);
   }
 
   int64_t offset() const { return offset_; }
+  bool complete() const { return offset_ == size_; }
   absl::Status Append(absl::string_view bytes, uint32_t crc32c);
-  absl::Status Finish(absl::string_view sha256_hex);
+  absl::Status AppendFrom(ReadFunction read);
+  absl::Status Finish(absl::string_view digest_hex);
   absl::Status Discard();
 
  private:
-  absl::Status Check(absl::string_view bytes, uint32_t crc32c) const;
-  absl::Status Put(uint32_t index, const std::string& row);
-  absl::Status NextTable();
+  absl::Status CheckOpen() const;
+  absl::Status CheckSize(int64_t size) const;
+  absl::Status AppendRow(std::string row);
   absl::Status ReadBack() const;
 
   CheckpointStore& store_;
   const Uuid id_;
   const int64_t size_;
-  Sha256 sha_;
+  std::optional<TableWriter> tables_;  // always there, until the end
+  BlockDigest whole_;
   int64_t offset_ = 0;
   bool failed_ = false;
   bool stored_ = false;
-  std::vector<std::string> paths_;
-  std::vector<std::unique_ptr<rocksdb::SstFileWriter>> tables_;  // the last one is open
-  std::vector<uint32_t> ends_;                                   // rows at ends of tables
-  uint32_t last_row_ = 0;
 };
 
-absl::Status CheckpointWriter::State::Check(absl::string_view bytes, uint32_t crc32c) const {
-  if (failed_ || stored_) {
-    return FailedPrecondition(Reason::kWrongState, "the upload has ended; begin again");
-  }
+absl::Status CheckpointWriter::State::CheckOpen() const {
+  if (!failed_ && !stored_) return absl::OkStatus();
+  return FailedPrecondition(Reason::kWrongState, "the upload has ended; begin again");
+}
+
+absl::Status CheckpointWriter::State::CheckSize(int64_t size) const {
   const int64_t wanted = std::min(kChunkSize, size_ - offset_);
-  if (static_cast<int64_t>(bytes.size()) != wanted || wanted == 0) {
-    return InvalidArgument(
-        Reason::kFieldInvalid,
-        absl::StrCat("checkpoints/", id_.ToString(), ": the chunk at offset ", offset_,
-                     " must have ", wanted, " bytes, got ", bytes.size()));
-  }
-  if (Crc32c(bytes) != crc32c) {
-    return BadAt(id_, offset_, "a chunk with a wrong CRC32C was sent");
-  }
-  return absl::OkStatus();
+  if (size == wanted && wanted > 0) return absl::OkStatus();
+  return InvalidArgument(Reason::kFieldInvalid,
+                         absl::StrCat("checkpoints/", id_.ToString(), ": the chunk at offset ",
+                                      offset_, " must have ", wanted, " bytes, got ", size));
 }
 
 absl::Status CheckpointWriter::State::Append(absl::string_view bytes, uint32_t crc32c) {
-  absl::Status status = Check(bytes, crc32c);
-  if (status.ok()) {
-    sha_.Update(bytes);
-    std::string row;
-    row.reserve(bytes.size() + 4);
-    AppendBigEndian32(crc32c, &row);
-    row.append(bytes.data(), bytes.size());
-    status = Put(static_cast<uint32_t>(offset_ / kChunkSize), row);
-    offset_ += static_cast<int64_t>(bytes.size());
+  CVT_RETURN_IF_ERROR(CheckOpen());
+  failed_ = true;  // until all of this is done
+  CVT_RETURN_IF_ERROR(CheckSize(static_cast<int64_t>(bytes.size())));
+  if (Crc32c(bytes) != crc32c) {
+    return BadAt(id_, offset_, "a chunk with a wrong CRC32C was sent");
   }
-  failed_ = failed_ || !status.ok();
-  return status;
+  std::string row;
+  row.reserve(kCrcBytes + bytes.size());
+  AppendBigEndian32(crc32c, &row);
+  row.append(bytes.data(), bytes.size());
+  return AppendRow(std::move(row));
 }
 
-absl::Status CheckpointWriter::State::Put(uint32_t index, const std::string& row) {
-  if (tables_.empty() ||
-      static_cast<int64_t>(tables_.back()->FileSize()) >= store_.options_.table_size_bytes) {
-    CVT_RETURN_IF_ERROR(NextTable());
-    ends_.push_back(last_row_);
-    ends_.push_back(index);
-  }
-  last_row_ = index;
-  return TableError(tables_.back()->Put(RowKey(id_, index), row));
+absl::Status CheckpointWriter::State::AppendFrom(ReadFunction read) {
+  CVT_RETURN_IF_ERROR(CheckOpen());
+  failed_ = true;  // until all of this is done
+  const int64_t size = std::min(kChunkSize, size_ - offset_);
+  CVT_RETURN_IF_ERROR(CheckSize(size));
+  std::string row(kCrcBytes + static_cast<size_t>(size), '\0');
+  CVT_RETURN_IF_ERROR(read(offset_, absl::MakeSpan(row).subspan(kCrcBytes)));
+  std::string crc;
+  AppendBigEndian32(Crc32c(absl::string_view(row).substr(kCrcBytes)), &crc);
+  row.replace(0, kCrcBytes, crc);
+  return AppendRow(std::move(row));
 }
 
-absl::Status CheckpointWriter::State::NextTable() {
-  if (!tables_.empty()) {
-    CVT_RETURN_IF_ERROR(TableError(tables_.back()->Finish()));
-  }
-  Rocks& rocks = store_.database_.rocks();
-  const rocksdb::Options options = rocks.TableOptions(Family::kCheckpoints);
-  rocksdb::EnvOptions files(options);
-  files.use_direct_writes = options.use_direct_io_for_flush_and_compaction;
-  paths_.push_back(JoinPath(store_.database_.PathOf("staging"),
-                            absl::StrCat(id_.ToString(), "-", paths_.size(), ".sst")));
-  tables_.push_back(
-      std::make_unique<rocksdb::SstFileWriter>(files, options, rocks.handle(Family::kCheckpoints)));
-  return TableError(tables_.back()->Open(paths_.back()));
+// `row`: CRC32C and bytes of the next chunk, which has the right size.
+absl::Status CheckpointWriter::State::AppendRow(std::string row) {
+  const absl::string_view bytes = absl::string_view(row).substr(kCrcBytes);
+  const auto size = static_cast<int64_t>(bytes.size());
+  const auto index = static_cast<uint32_t>(offset_ / kChunkSize);
+  whole_.Update(bytes);
+  CVT_RETURN_IF_ERROR(
+      tables_->Put({.index = index, .key = RowKey(id_, index), .value = std::move(row)}));
+  offset_ += size;
+  failed_ = false;
+  return absl::OkStatus();
 }
 
-absl::Status CheckpointWriter::State::Finish(absl::string_view sha256_hex) {
-  if (failed_ || stored_) {
-    return FailedPrecondition(Reason::kWrongState, "the upload has ended; begin again");
-  }
+absl::Status CheckpointWriter::State::Finish(absl::string_view digest_hex) {
+  CVT_RETURN_IF_ERROR(CheckOpen());
   failed_ = true;  // until all of this is done
   if (offset_ != size_) {
     return BadAt(id_, offset_, absl::StrCat("the upload of ", size_, " bytes ended"));
   }
-  const Sha256Digest digest = sha_.Finish();
-  if (ToHex(digest) != sha256_hex) {
-    return Bad(id_, absl::StrCat("the bytes that were sent have SHA-256 ", ToHex(digest)));
+  const Sha256Digest digest = whole_.Finish();
+  if (ToHex(digest) != digest_hex) {
+    return Bad(id_, absl::StrCat("the bytes that were sent have the digest ", ToHex(digest)));
   }
-  CVT_RETURN_IF_ERROR(Put(kInfoIndex, EncodeInfo(size_, digest)));
-  CVT_RETURN_IF_ERROR(TableError(tables_.back()->Finish()));
-  CVT_RETURN_IF_ERROR(store_.database_.rocks().Ingest(Family::kCheckpoints, paths_));
+  CVT_RETURN_IF_ERROR(tables_->Put(
+      {.index = kInfoIndex, .key = RowKey(id_, kInfoIndex), .value = EncodeInfo(size_, digest)}));
+  CVT_RETURN_IF_ERROR(tables_->Finish());
+  CVT_RETURN_IF_ERROR(store_.database_.rocks().Ingest(Family::kCheckpoints, tables_->paths()));
   if (absl::Status status = ReadBack(); !status.ok()) {
     CVT_RETURN_IF_ERROR(store_.DeleteRows(id_));
     return status;
@@ -214,7 +204,7 @@ absl::Status CheckpointWriter::State::Discard() {
 
 absl::Status CheckpointWriter::State::ReadBack() const {
   CVT_RETURN_IF_ERROR(store_.Find(id_).status());  // the last row of all
-  for (uint32_t index : ends_) {
+  for (uint32_t index : tables_->ends()) {
     CVT_ASSIGN_OR_RETURN(const bool found, store_.HasRow(id_, index));
     if (!found) {
       return Unavailable(Reason::kStorageFailed,
@@ -232,13 +222,17 @@ absl::Status CheckpointWriter::Append(absl::string_view bytes, uint32_t crc32c) 
   return state_->Append(bytes, crc32c);
 }
 
-absl::Status CheckpointWriter::Finish(absl::string_view sha256_hex) {
-  return state_->Finish(sha256_hex);
+absl::Status CheckpointWriter::Finish(absl::string_view digest_hex) {
+  return state_->Finish(digest_hex);
 }
+
+absl::Status CheckpointWriter::AppendFrom(ReadFunction read) { return state_->AppendFrom(read); }
 
 absl::Status CheckpointWriter::Discard() { return state_->Discard(); }
 
 int64_t CheckpointWriter::offset() const { return state_->offset(); }
+
+bool CheckpointWriter::complete() const { return state_->complete(); }
 
 // --- The store ----------------------------------------------------------------
 
@@ -379,13 +373,13 @@ absl::StatusOr<CheckpointChunk> CheckpointStore::Read(const Uuid& id, int64_t of
 
 absl::StatusOr<CheckpointInfo> CheckpointStore::Verify(const Uuid& id) const {
   CVT_ASSIGN_OR_RETURN(const CheckpointInfo info, Find(id));
-  Sha256 sha;
+  BlockDigest whole;
   for (int64_t offset = 0; offset < info.size_bytes; offset += kChunkSize) {
     CVT_ASSIGN_OR_RETURN(const CheckpointChunk chunk, Read(id, offset));
-    sha.Update(chunk.bytes);
+    whole.Update(chunk.bytes);
   }
-  if (ToHex(sha.Finish()) != info.digest) {
-    return Bad(id, "its bytes do not have its SHA-256");
+  if (ToHex(whole.Finish()) != info.digest) {
+    return Bad(id, "its bytes do not have its digest");
   }
   return info;
 }

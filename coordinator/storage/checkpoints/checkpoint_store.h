@@ -9,10 +9,12 @@
 #include <vector>
 
 #include "absl/base/thread_annotations.h"
+#include "absl/functional/function_ref.h"
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
 #include "absl/strings/string_view.h"
 #include "absl/synchronization/mutex.h"
+#include "absl/types/span.h"
 #include "common/limits.h"
 #include "common/uuid.h"
 #include "coordinator/storage/database.h"
@@ -31,7 +33,7 @@ struct CheckpointStoreOptions {
 // What is known of a stored checkpoint without reading it.
 struct CheckpointInfo {
   int64_t size_bytes = 0;
-  std::string digest;  // SHA-256 of the whole, lower-case hex
+  std::string digest;  // BlockDigest of the whole, lower-case hex
 };
 
 // A part of a checkpoint.
@@ -56,12 +58,17 @@ class CheckpointWriter {
   // (DISK_FULL), UNAVAILABLE (STORAGE_FAILED). The upload then has failed and must begin again.
   absl::Status Append(absl::string_view bytes, uint32_t crc32c);
 
-  // Makes the checkpoint durable, whole, if it is complete and has the digest `sha256_hex`. It is
+  // Writes the bytes at `offset`, as many as `to` has, to `to`.
+  using ReadFunction = absl::FunctionRef<absl::Status(int64_t offset, absl::Span<char> to)>;
+  // Appends the next chunk, whose bytes `read` reads. Errors of `read`, and as of Append().
+  absl::Status AppendFrom(ReadFunction read);
+
+  // Makes the checkpoint durable, whole, if it is complete and has the digest `digest_hex`. It is
   // garbage, all the same, until the caller has committed the event that names it.
   //
   // Returns DATA_LOSS (CHECKPOINT_BAD) if the digest differs or bytes are missing, and the errors
   // of Append().
-  absl::Status Finish(absl::string_view sha256_hex);
+  absl::Status Finish(absl::string_view digest_hex);
 
   // Takes back what Finish() made durable, whose event was refused. OK if there is nothing.
   //
@@ -69,6 +76,8 @@ class CheckpointWriter {
   absl::Status Discard();
 
   int64_t offset() const;
+  // Whether all bytes have come.
+  bool complete() const;
 
  private:
   friend class CheckpointStore;

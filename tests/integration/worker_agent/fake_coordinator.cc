@@ -7,6 +7,7 @@
 #include <chrono>
 #include <utility>
 
+#include "common/block_digest.h"
 #include "common/crc32c.h"
 #include "common/errors.h"
 #include "common/limits.h"
@@ -138,12 +139,16 @@ class FakeCoordinator::Service final : public session::v1::SessionService::Servi
                                 session::v1::UploadCheckpointResponse*) override {
     session::v1::UploadCheckpointRequest message;
     if (!reader->Read(&message)) return grpc::Status::CANCELLED;
+    // As one that runs in another container.
+    if (message.header().has_shared()) {
+      return ToGrpcStatus(FailedPrecondition(Reason::kWrongState, "send chunks"));
+    }
     State::StoredCheckpoint stored = {.header = message.header(), .bytes = ""};
     while (reader->Read(&message)) {
       EXPECT_EQ(Crc32c(message.chunk().data()), message.chunk().crc32c());
       stored.bytes += message.chunk().data();
     }
-    if (Sha256Hex(stored.bytes) != stored.header.digest()) {
+    if (BlockDigestHex(stored.bytes) != stored.header.digest()) {
       return ToGrpcStatus(DataLoss(Reason::kCheckpointBad, "not its digest"));
     }
     absl::MutexLock lock(&state_.mu);
@@ -215,7 +220,7 @@ class FakeCoordinator::Service final : public session::v1::SessionService::Servi
     absl::MutexLock lock(&state_.mu);
     ConnectResponse message;
     session::v1::Welcome& welcome = *message.mutable_welcome();
-    welcome.set_protocol(1);
+    welcome.set_protocol(2);
     welcome.set_cluster_id("test-cluster");
     welcome.set_revision(7);
     welcome.mutable_renew_interval()->set_nanos(200'000'000);

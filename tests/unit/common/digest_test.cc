@@ -1,7 +1,9 @@
 #include <gmock/gmock.h>
 
+#include <algorithm>
 #include <string>
 
+#include "common/block_digest.h"
 #include "common/crc32c.h"
 #include "common/random.h"
 #include "common/sha256.h"
@@ -88,6 +90,40 @@ TEST(Sha256Test, KnowsItsOwnText) {
     other[17] = c;
     EXPECT_FALSE(IsSha256Hex(other)) << c;
   }
+}
+
+// As another implementation of XXH3 and SHA-256 has them: xxhash and hashlib of Python.
+TEST(BlockDigestTest, GivesTheKnownAnswers) {
+  EXPECT_EQ(BlockDigestHex(""), "af5570f5a1810b7af78caf4bc70a660f0df51e42baf91d4de5b2328de0e83dfc");
+  EXPECT_EQ(BlockDigestHex("abc"),
+            "4817578ec9bb4c12b6d78aba519d9f1eaae34c8d4004ea73ef76c7fa5328736f");
+  EXPECT_EQ(BlockDigestHex(std::string(1 << 20, 'a')),
+            "17b15d70e7589d276adc71c22cb825f8a85ce7ffbb4f496fc04a45c781ee4c75");
+  EXPECT_EQ(BlockDigestHex(std::string((2 << 20) + 3, 'b')),
+            "623573d03ed9c2ed510b68b014af367ea02fde3734b382ef6c66539304f901e3");
+}
+
+TEST(BlockDigestTest, TakesBytesInPiecesAndStartsAgain) {
+  KeyedStream stream("digest", {1});
+  std::string data((3 << 20) + 17, '\0');
+  for (char& byte : data) byte = static_cast<char>(stream.NextU32());
+  const Sha256Digest whole = BlockDigestOf(data);
+  BlockDigest digest;
+  for (const size_t piece : {size_t{1} << 20, size_t{700'001}, size_t{64}, size_t{3} << 20}) {
+    for (absl::string_view left = data; !left.empty();) {
+      digest.Update(left.substr(0, piece));
+      left.remove_prefix(std::min(piece, left.size()));
+    }
+    EXPECT_EQ(digest.Peek(), whole) << piece;
+    EXPECT_EQ(digest.Finish(), whole) << piece;
+  }
+}
+
+TEST(BlockDigestTest, SeesWhereBlocksAreAndHowLongTheyAre) {
+  const std::string a(1 << 20, 'a'), b(1 << 20, 'b');
+  EXPECT_NE(BlockDigestOf(a + b), BlockDigestOf(b + a));
+  EXPECT_NE(BlockDigestOf(a), BlockDigestOf(a + '\0'));
+  EXPECT_NE(BlockDigestOf(std::string(1, '\0')), BlockDigestOf(""));
 }
 
 }  // namespace

@@ -10,6 +10,7 @@
 #include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/strip.h"
+#include "common/block_digest.h"
 #include "common/errors.h"
 #include "common/log.h"
 #include "common/sha256.h"
@@ -29,8 +30,9 @@ bool IsDigest(absl::string_view text) {
          });
 }
 
-absl::StatusOr<std::string> HashFile(const RandomAccessFile& file) {
-  Sha256 hash;
+template <typename Hash>
+absl::StatusOr<std::string> HashFileWith(const RandomAccessFile& file) {
+  Hash hash;
   std::string buffer(kReadBytes, '\0');
   uint64_t offset = 0;
   while (true) {
@@ -39,6 +41,11 @@ absl::StatusOr<std::string> HashFile(const RandomAccessFile& file) {
     offset += read;
     if (read < buffer.size()) return ToHex(hash.Finish());
   }
+}
+
+absl::StatusOr<std::string> HashFile(const RandomAccessFile& file, ContentKey::Digest kind) {
+  return kind == ContentKey::Digest::kBlocks ? HashFileWith<BlockDigest>(file)
+                                             : HashFileWith<Sha256>(file);
 }
 
 // What a file with holes takes on the disk; where that is not known, all of it.
@@ -275,7 +282,7 @@ absl::StatusOr<std::unique_ptr<RandomAccessFile>> ContentCache::OpenVerified(
       return file;
     }
   }
-  CVT_ASSIGN_OR_RETURN(const std::string digest, HashFile(**file));
+  CVT_ASSIGN_OR_RETURN(const std::string digest, HashFile(**file, key.kind));
   if (digest != key.digest || info.size_bytes != key.size_bytes) {
     CVT_LOG(kWarning, "cached file is damaged and is removed")
         .Field("path", path)

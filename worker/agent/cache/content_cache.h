@@ -23,11 +23,11 @@
 
 // Shards and checkpoints on the worker's disk, by content:
 //
-//   {dir}/{sha256}         whole; verified once per process before its first use, and
+//   {dir}/{digest}         whole; verified once per process before its first use, and
 //                          again if size or time of modification have changed since, or
 //                          if somebody who read it doubts it
-//   {dir}/{sha256}.part    the beginning of a download, continued by the next one
-//   {dir}/{sha256}.parts   a shard of which some sections are here; see SparseShard
+//   {dir}/{digest}.part    the beginning of a download, continued by the next one
+//   {dir}/{digest}.parts   a shard of which some sections are here; see SparseShard
 //
 //   1. Pieces are appended to .part.  A crash leaves what had come.
 //   2. The whole is hashed. A wrong digest removes it; the download begins anew, once.
@@ -48,8 +48,11 @@ struct ContentCacheOptions {
 
 // What a file of the cache is called: by its content.
 struct ContentKey {
-  std::string digest;  // SHA-256, 64 lower-case hexadecimal digits
+  enum class Digest { kSha256, kBlocks };  // of shards; of checkpoints: see BlockDigest
+
+  std::string digest;  // 64 lower-case hexadecimal digits
   uint64_t size_bytes = 0;
+  Digest kind = Digest::kSha256;
 };
 
 class ContentCache;

@@ -67,6 +67,7 @@ class CoordinatorClient {
                            Callback<session::v1::AccessStoreResponse> done) = 0;
 
   // These block; a stop ends them soon with CANCELLED.
+  // Where `header.shared` is set and the coordinator can read that memory, `source` is not asked.
   virtual absl::Status UploadCheckpoint(const session::v1::UploadCheckpointHeader& header,
                                         const Source& source, const StopToken& stop) = 0;
   // DATA_LOSS (CHECKPOINT_BAD) if a piece does not have its CRC.

@@ -182,8 +182,8 @@ class Session {
  public:
   enum class State { kWaiting, kOpening, kGreeting, kActive };
 
-  static constexpr int kProtocolMin = 1;
-  static constexpr int kProtocolMax = 1;
+  static constexpr int kProtocolMin = 2;
+  static constexpr int kProtocolMax = 2;
 
   struct Now {
     absl::Duration steady;

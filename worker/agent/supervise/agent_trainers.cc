@@ -18,7 +18,9 @@ ContentKey ContentOf(const v1::Shard& shard) {
 }
 
 ContentKey ContentOf(const session::v1::ResumePoint& resume) {
-  return {.digest = resume.digest(), .size_bytes = static_cast<uint64_t>(resume.size_bytes())};
+  return {.digest = resume.digest(),
+          .size_bytes = static_cast<uint64_t>(resume.size_bytes()),
+          .kind = ContentKey::Digest::kBlocks};
 }
 
 constexpr absl::Duration kStoreRetryDelay = absl::Milliseconds(200);

@@ -3,10 +3,12 @@
 #include <algorithm>
 #include <utility>
 
+#include "absl/cleanup/cleanup.h"
 #include "absl/strings/str_cat.h"
 #include "common/errors.h"
 #include "common/limits.h"
 #include "common/log.h"
+#include "common/peer_process.h"
 #include "common/status_macros.h"
 #include "formats/checkpoint/checkpoint.h"
 #include "worker/agent/session/backoff.h"
@@ -178,7 +180,8 @@ void Transfers::GetCheckpoint(const session::v1::ResumePoint& resume,
                               std::shared_ptr<TransferScope> scope, FileCallback done) {
   GetFile(
       {.key = {.digest = resume.digest(),
-               .size_bytes = static_cast<uint64_t>(resume.size_bytes())}},
+               .size_bytes = static_cast<uint64_t>(resume.size_bytes()),
+               .kind = ContentKey::Digest::kBlocks}},
       std::move(scope),
       [this, name = resume.checkpoint()](const Wanted&, uint64_t offset, uint64_t,
                                          const ByteSink& sink, const StopToken& stop) {
@@ -295,8 +298,10 @@ CheckpointOutcome Transfers::Store(const CheckpointJob& job) {
     return outcome;
   }
   session::v1::UploadCheckpointHeader header = job.header;
-  header.set_digest(digests->file_sha256);
-  KeepCopy(job.key, digests->file_sha256, bytes);
+  header.set_digest(digests->file_digest);
+  // After it has been sent, or nearly so: what the next attempt may save comes behind what this one
+  // promises.
+  const auto keep_copy = absl::MakeCleanup([&] { KeepCopy(job.key, digests->file_digest, bytes); });
 
   if (job.scope->publishing && !job.scope->stop.stop_requested() &&
       job.gate->Wait(options_.reports_wait_max)) {
@@ -338,8 +343,12 @@ bool Transfers::WaitForGate(const CheckpointJob& job) const {
 absl::Status Transfers::UploadFromMemory(const CheckpointJob& job,
                                          const session::v1::UploadCheckpointHeader& header,
                                          absl::Span<const char> bytes) {
+  session::v1::UploadCheckpointHeader shared = header;
+  shared.mutable_shared()->set_place(PeerProcess::Place());
+  shared.mutable_shared()->set_process(PeerProcess::Self());
+  shared.mutable_shared()->set_file(job.memory->fd());
   return Upload(
-      header,
+      shared,
       [&](uint64_t offset, size_t size) -> absl::StatusOr<absl::string_view> {
         return absl::string_view(bytes.data() + offset, size);
       },

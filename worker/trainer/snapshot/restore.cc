@@ -1,5 +1,6 @@
 #include "worker/trainer/snapshot/restore.h"
 
+#include <ATen/Parallel.h>
 #include <sys/mman.h>
 #include <sys/stat.h>
 #include <torch/types.h>
@@ -12,6 +13,7 @@
 
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_join.h"
+#include "absl/synchronization/mutex.h"
 #include "common/errors.h"
 #include "common/status_macros.h"
 #include "formats/checkpoint/checkpoint.h"
@@ -95,15 +97,66 @@ absl::Status CheckTensor(const CheckpointView::Tensor& has, const at::Tensor& wa
   return absl::OkStatus();
 }
 
-void CopyInto(const std::vector<CheckpointView::Tensor>& from,
-              const std::vector<SnapshotTensor>& tensors) {
+// A part of the file that lies in memory as the tensor has it.
+struct Segment {
+  const char* from = nullptr;
+  char* to = nullptr;
+  int64_t bytes = 0;
+};
+
+// What of `segments`, which are in order, lies in `block`.
+void CopyBlock(absl::string_view block, const std::vector<Segment>& segments) {
+  auto segment = std::partition_point(segments.begin(), segments.end(), [&](const Segment& one) {
+    return one.from + one.bytes <= block.data();
+  });
+  for (; segment != segments.end() && segment->from < block.end(); ++segment) {
+    const char* begin = std::max(segment->from, block.data());
+    const char* end = std::min(segment->from + segment->bytes, block.end());
+    std::memcpy(segment->to + (begin - segment->from), begin, static_cast<size_t>(end - begin));
+  }
+}
+
+// Checks all blocks of `view`, and copies its tensors `from` into `tensors`, on as many threads as
+// operations have.
+absl::Status CheckAndCopy(const CheckpointView& view,
+                          const std::vector<CheckpointView::Tensor>& from,
+                          const std::vector<SnapshotTensor>& tensors) {
   at::NoGradGuard no_grad;
+  std::vector<Segment> segments;
+  for (size_t i = 0; i < tensors.size(); ++i) {
+    if (!tensors[i].tensor.is_contiguous() || from[i].data.empty()) continue;
+    segments.push_back({from[i].data.data(), static_cast<char*>(tensors[i].tensor.data_ptr()),
+                        static_cast<int64_t>(from[i].data.size())});
+  }
+  std::sort(segments.begin(), segments.end(),
+            [](const Segment& a, const Segment& b) { return a.from < b.from; });
+  absl::Mutex mu;
+  int64_t bad_block = view.block_count();
+  absl::Status status;  // of the first bad block
+  at::parallel_for(0, view.block_count(), /*grain_size=*/1, [&](int64_t begin, int64_t end) {
+    for (int64_t block = begin; block < end; ++block) {
+      const absl::StatusOr<absl::string_view> bytes = view.Block(block);
+      if (bytes.ok()) {
+        CopyBlock(*bytes, segments);
+        continue;
+      }
+      absl::MutexLock lock(&mu);
+      if (block < bad_block) {
+        bad_block = block;
+        status = bytes.status();
+      }
+      return;
+    }
+  });
+  CVT_RETURN_IF_ERROR(status);
   for (size_t i = 0; i < tensors.size(); ++i) {
     at::Tensor tensor = tensors[i].tensor;
+    if (tensor.is_contiguous()) continue;
     // from_blob() wants a mutable pointer and does not write.
     tensor.copy_(at::from_blob(const_cast<char*>(from[i].data.data()), tensor.sizes(),
                                tensor.options().requires_grad(false)));
   }
+  return absl::OkStatus();
 }
 
 absl::StatusOr<CheckpointManifest> RestoreFrom(const UniqueFd& file, int64_t size_bytes,
@@ -113,7 +166,7 @@ absl::StatusOr<CheckpointManifest> RestoreFrom(const UniqueFd& file, int64_t siz
   // The agent has compared the digest of the whole; the blocks' sums guard what has happened since.
   CVT_ASSIGN_OR_RETURN(const CheckpointView view,
                        CheckpointView::Open(mapping.bytes(), expected.checkpoint,
-                                            formats::CheckpointVerify::kBlocks));
+                                            formats::CheckpointVerify::kStructure));
   CVT_RETURN_IF_ERROR(CheckManifest(view.manifest(), expected));
 
   std::vector<CheckpointView::Tensor> found;
@@ -136,7 +189,7 @@ absl::StatusOr<CheckpointManifest> RestoreFrom(const UniqueFd& file, int64_t siz
     }
   }
 
-  CopyInto(found, tensors);
+  CVT_RETURN_IF_ERROR(CheckAndCopy(view, found, tensors));
   return view.manifest();
 }
 
@@ -155,7 +208,7 @@ absl::Status LoadFrom(const UniqueFd& file, int64_t size_bytes, const std::strin
   CVT_ASSIGN_OR_RETURN(const Mapping mapping, Mapping::Open(file, size_bytes));
   CVT_ASSIGN_OR_RETURN(
       const CheckpointView view,
-      CheckpointView::Open(mapping.bytes(), checkpoint, formats::CheckpointVerify::kBlocks));
+      CheckpointView::Open(mapping.bytes(), checkpoint, formats::CheckpointVerify::kStructure));
   std::set<absl::string_view> wanted;
   std::vector<CheckpointView::Tensor> found;
   for (const SnapshotTensor& tensor : tensors) {
@@ -179,8 +232,7 @@ absl::Status LoadFrom(const UniqueFd& file, int64_t size_bytes, const std::strin
       return Unfit(tensor.name, " is none of this network");
     }
   }
-  CopyInto(found, tensors);
-  return absl::OkStatus();
+  return CheckAndCopy(view, found, tensors);
 }
 
 }  // namespace

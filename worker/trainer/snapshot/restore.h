@@ -24,8 +24,9 @@ struct RestoreExpectation {
   int32_t logical_ranks = 0;
 };
 
-// Copies the tensors of the checkpoint in `file` into `tensors`, all or none of them, and returns
-// its manifest.
+// Copies the tensors of the checkpoint in `file` into `tensors` and returns its manifest. Each
+// block is checked and copied while it is in the processor's cache, so after an error the tensors
+// may have been changed.
 //
 // DATA_LOSS (CHECKPOINT_BAD)  a block is damaged; or a tensor is missing, unexpected, or has
 //                             another shape or type: the message names it
@@ -36,9 +37,10 @@ absl::StatusOr<storage::v1::CheckpointManifest> Restore(const UniqueFd& file, in
                                                         const RestoreExpectation& expected,
                                                         const std::vector<SnapshotTensor>& tensors);
 
-// Copies the weights of the checkpoint in `file`, which `checkpoint` names, into `tensors`, all or
-// none of them: parameters and buffers by their names, the averages of those that have some. It may
-// be of any trial. `skipped`: of the names that are not in `tensors`, those that it may have.
+// Copies the weights of the checkpoint in `file`, which `checkpoint` names, into `tensors`:
+// parameters and buffers by their names, the averages of those that have some. It may be of any
+// trial. `skipped`: of the names that are not in `tensors`, those that it may have. After an error
+// the tensors may have been changed.
 //
 // DATA_LOSS (CHECKPOINT_BAD)         a block is damaged
 // INVALID_ARGUMENT (RECIPE_INVALID)  it has another tensor, lacks one, or has one that does not

@@ -38,11 +38,33 @@ Snapshotter::Snapshotter(formats::CheckpointLayout layout, std::vector<SnapshotT
     : layout_(std::move(layout)),
       tensors_(std::move(tensors)),
       sink_(sink),
-      maker_("cvt-snapshot", [this](StopToken) { MakeBuffers(); }) {
+      copier_("cvt-snapshot", [this](StopToken) { Run(); }) {
   sink_.SetReleaseHandler([this](const CheckpointSink::Release& release) { Released(release); });
 }
 
-Snapshotter::~Snapshotter() { sink_.SetReleaseHandler(nullptr); }
+Snapshotter::~Snapshotter() {
+  {
+    absl::MutexLock lock(&mu_);
+    ending_ = true;
+  }
+  copier_.Join();
+  sink_.SetReleaseHandler(nullptr);
+}
+
+void Snapshotter::Run() {
+  MakeBuffers();
+  const auto has_work = [this]() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_) { return copying_ || ending_; };
+  while (true) {
+    std::optional<CheckpointSink::Notice> notice;
+    {
+      absl::MutexLock lock(&mu_);
+      mu_.Await(absl::Condition(&has_work));
+      notice = copying_;
+    }
+    if (!notice) return;
+    CopyAndHandOver(*notice);
+  }
+}
 
 void Snapshotter::MakeBuffers() {
   std::array<SharedMemory, 2> memories;
@@ -90,48 +112,70 @@ absl::StatusOr<std::optional<int32_t>> Snapshotter::Acquire(WhenBusy when_busy,
 
 absl::StatusOr<bool> Snapshotter::Save(const formats::CheckpointManifest& manifest,
                                        WhenBusy when_busy, absl::FunctionRef<bool()> gives_up) {
+  CVT_RETURN_IF_ERROR(FinishCopy());
   CVT_ASSIGN_OR_RETURN(const std::optional<int32_t> number, Acquire(when_busy, gives_up));
   if (!number.has_value()) return false;
 
   // Only this thread takes buffers, so one that is free stays so without the lock.
   absl::Span<char> file;
-  CheckpointSink::Notice notice = {
-      .buffer = *number,
-      .step = manifest.step(),
-      .epoch = manifest.epoch(),
-      .stage = manifest.stage(),
-      .size_bytes = layout_.file_bytes(),
-  };
   {
     absl::MutexLock lock(&mu_);
-    Buffer& buffer = buffers_[static_cast<size_t>(*number)];
-    file = buffer.memory.mutable_bytes();
-    if (!buffer.handed_over) notice.fd = buffer.memory.fd();
+    file = buffers_[static_cast<size_t>(*number)].memory.mutable_bytes();
   }
-  CVT_RETURN_IF_ERROR(Fill(manifest, file));
+  CVT_RETURN_IF_ERROR(layout_.WriteHeaderAndManifest(manifest, file));
+  Copy(Changed::kByForwardPasses, file);
   {
-    // Before the notice: the release may come before the call returns.
     absl::MutexLock lock(&mu_);
-    Buffer& buffer = buffers_[static_cast<size_t>(*number)];
-    buffer.taken_by_step = manifest.step();
-    buffer.handed_over = true;
+    copying_ = {.buffer = *number,
+                .step = manifest.step(),
+                .epoch = manifest.epoch(),
+                .stage = manifest.stage(),
+                .size_bytes = layout_.file_bytes()};
   }
-  CVT_RETURN_IF_ERROR(sink_.SendCheckpoint(notice));
+  if (when_busy == WhenBusy::kWait) CVT_RETURN_IF_ERROR(FinishCopy());
   return true;
 }
 
-absl::Status Snapshotter::Fill(const formats::CheckpointManifest& manifest,
-                               absl::Span<char> file) const {
-  CVT_RETURN_IF_ERROR(layout_.WriteHeaderAndManifest(manifest, file));
+absl::Status Snapshotter::FinishCopy() {
+  const auto done = [this]() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_) { return !copying_.has_value(); };
+  absl::MutexLock lock(&mu_);
+  mu_.Await(absl::Condition(&done));
+  return handed_over_;
+}
+
+void Snapshotter::CopyAndHandOver(const CheckpointSink::Notice& copied) {
+  CheckpointSink::Notice notice = copied;
+  absl::Span<char> file;
+  {
+    absl::MutexLock lock(&mu_);
+    file = buffers_[static_cast<size_t>(notice.buffer)].memory.mutable_bytes();
+  }
+  Copy(Changed::kByUpdates, file);
+  {
+    // Before the notice: the release may come before the call returns.
+    absl::MutexLock lock(&mu_);
+    Buffer& buffer = buffers_[static_cast<size_t>(notice.buffer)];
+    if (!buffer.handed_over) notice.fd = buffer.memory.fd();
+    buffer.taken_by_step = notice.step;
+    buffer.handed_over = true;
+  }
+  const absl::Status sent = sink_.SendCheckpoint(notice);
+  absl::MutexLock lock(&mu_);
+  handed_over_ = sent;
+  copying_.reset();
+}
+
+void Snapshotter::Copy(Changed changed, absl::Span<char> file) const {
   at::NoGradGuard no_grad;
   for (size_t i = 0; i < tensors_.size(); ++i) {
+    const bool by_forward = tensors_[i].role == storage::v1::Tensor::ROLE_BUFFER;
+    if (by_forward != (changed == Changed::kByForwardPasses)) continue;
     const at::Tensor& tensor = tensors_[i].tensor;
     const auto index = static_cast<int>(i);
     // A checkpoint's order of elements is the logical one, whatever the memory format.
     at::from_blob(file.data() + layout_.tensor_offset(index), tensor.sizes(), tensor.options())
         .copy_(tensor);
   }
-  return absl::OkStatus();
 }
 
 void Snapshotter::Released(const CheckpointSink::Release& release) {

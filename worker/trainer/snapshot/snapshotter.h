@@ -52,16 +52,17 @@ class CheckpointSink {
   virtual void SetReleaseHandler(ReleaseHandler handler) = 0;
 };
 
-// Takes checkpoints without waiting for where they go.
+// Takes checkpoints without waiting for where they go, nor for most of the copy.
 //
 // Two buffers of shared memory, each as large as a checkpoint, are made and touched on a thread of
-// their own when the attempt begins:
+// this class when the attempt begins. The same thread copies:
 //
-//        Save(): copies            CheckpointReady           Released()
-//   free -----------------> full ------------------> taken --------------> free
+//        Save()                 copied, CheckpointReady             Released()
+//   free -------> being copied ------------------------> taken --------------> free
 //
-// The copy is the whole stall, and it is complete before Save() returns, so the optimizer may
-// change the tensors at once. Save() is called by one thread, the training loop's.
+// Forward and backward passes change nothing of a checkpoint but buffers of the network, so those
+// are copied before Save() returns, and all else while the next passes run. Who changes anything
+// else calls FinishCopy() before. Both are called by one thread, the training loop's.
 class Snapshotter {
  public:
   // `tensors`: what checkpoints hold; they stay the same for the attempt. `sink` must outlive
@@ -69,17 +70,17 @@ class Snapshotter {
   static absl::StatusOr<std::unique_ptr<Snapshotter>> Create(std::vector<SnapshotTensor> tensors,
                                                              CheckpointSink& sink);
 
-  // Waits for the thread that makes the buffers; not for the sink, which has its own descriptors.
+  // Waits for a copy that runs; not for the sink, which has its own descriptors.
   ~Snapshotter();
 
   enum class WhenBusy {
     kSkip,  // a periodic checkpoint: the caller tries again at a later step, with newer state
-    kWait,  // the last one of the attempt
+    kWait,  // the last one of the attempt: when Save() returns, it has been handed over
   };
 
-  // Copies the tensors and hands them over with `manifest`, which has everything but `tensors`.
-  // Returns false, and does nothing, if both buffers are taken and `when_busy` is kSkip. While it
-  // waits, it asks `gives_up` ten times a second.
+  // Begins to copy the tensors, which are handed over with `manifest`; that has everything but
+  // `tensors`. Returns false, and does nothing, if both buffers are taken and `when_busy` is kSkip.
+  // While it waits, it asks `gives_up` ten times a second. Errors, also of the copy before:
   //
   // RESOURCE_EXHAUSTED (LIMIT_EXCEEDED)  no shared memory for the buffers
   // DEADLINE_EXCEEDED (DEADLINE)         kWait, and no buffer was released in an hour
@@ -87,6 +88,9 @@ class Snapshotter {
   // UNAVAILABLE (PEER_GONE)              the sink is gone
   absl::StatusOr<bool> Save(const formats::CheckpointManifest& manifest, WhenBusy when_busy,
                             absl::FunctionRef<bool()> gives_up);
+
+  // Waits until the last copy is complete and handed over, if one runs. UNAVAILABLE (PEER_GONE).
+  absl::Status FinishCopy() ABSL_LOCKS_EXCLUDED(mu_);
 
   // The step of the newest checkpoint that was lost, once; nothing if none was lost since the
   // last call.
@@ -107,14 +111,19 @@ class Snapshotter {
   Snapshotter(formats::CheckpointLayout layout, std::vector<SnapshotTensor> tensors,
               CheckpointSink& sink);
 
+  // The thread's: makes the buffers, then copies until the destructor runs.
+  void Run() ABSL_LOCKS_EXCLUDED(mu_);
   void MakeBuffers() ABSL_LOCKS_EXCLUDED(mu_);
+  void CopyAndHandOver(const CheckpointSink::Notice& notice) ABSL_LOCKS_EXCLUDED(mu_);
   // A release of what is not in the buffer, such as one of an earlier attempt, is ignored.
   void Released(const CheckpointSink::Release& release) ABSL_LOCKS_EXCLUDED(mu_);
   // The number of a free buffer; nothing if both are taken and `when_busy` is kSkip.
   absl::StatusOr<std::optional<int32_t>> Acquire(WhenBusy when_busy,
                                                  absl::FunctionRef<bool()> gives_up)
       ABSL_LOCKS_EXCLUDED(mu_);
-  absl::Status Fill(const formats::CheckpointManifest& manifest, absl::Span<char> file) const;
+  // Which tensors forward passes change.
+  enum class Changed { kByForwardPasses, kByUpdates };
+  void Copy(Changed changed, absl::Span<char> file) const;
 
   // Constant after construction.
   const formats::CheckpointLayout layout_;
@@ -127,8 +136,12 @@ class Snapshotter {
   std::array<Buffer, 2> buffers_ ABSL_GUARDED_BY(mu_);
   std::optional<int64_t> lost_step_ ABSL_GUARDED_BY(mu_);
   bool durable_ ABSL_GUARDED_BY(mu_) = false;
+  // What is being copied.
+  std::optional<CheckpointSink::Notice> copying_ ABSL_GUARDED_BY(mu_);
+  absl::Status handed_over_ ABSL_GUARDED_BY(mu_);
+  bool ending_ ABSL_GUARDED_BY(mu_) = false;
 
-  Thread maker_;  // last: it uses the members above
+  Thread copier_;  // last: it uses the members above
 };
 
 }  // namespace cvtrain::trainer

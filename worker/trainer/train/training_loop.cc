@@ -185,6 +185,8 @@ absl::Status TrainingLoop::Step() {
   ReportStarted();
   CVT_ASSIGN_OR_RETURN(StepSums sums, AccumulateStep(position, planned.scale));
   sums.stall = source_->training_stall() - stall_before;
+  // A checkpoint is copied while passes run; the update has to wait for that.
+  if (snapshotter_ != nullptr) CVT_RETURN_IF_ERROR(snapshotter_->FinishCopy());
   const Learner::Update update = learner_->FinishStep(rates_->At(position.epoch, step_), step_);
   stopped_with_ = AgreeOnStep(*group_, services_.host.stop_request(), sums);
   digest_.Fold(*plan_, epoch_->order, position, planned);

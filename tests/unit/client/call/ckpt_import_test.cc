@@ -8,10 +8,10 @@
 #include "absl/strings/str_cat.h"
 #include "absl/synchronization/notification.h"
 #include "client/call/verb.h"
+#include "common/block_digest.h"
 #include "common/crc32c.h"
 #include "common/limits.h"
 #include "common/little_endian.h"
-#include "common/sha256.h"
 #include "formats/checkpoint/checkpoint.h"
 #include "tests/support/proto_matchers.h"
 #include "tests/support/status_matchers.h"
@@ -107,7 +107,7 @@ TEST_F(CkptImportTest, SendsTheWeightsAsACheckpoint) {
   EXPECT_EQ(header.request_id(), kImportId);
   EXPECT_EQ(header.label(), "resnet18.safetensors");
   EXPECT_EQ(header.size_bytes(), static_cast<int64_t>(bytes.size()));
-  EXPECT_EQ(header.digest(), Sha256Hex(bytes));
+  EXPECT_EQ(header.digest(), BlockDigestHex(bytes));
   CVT_ASSERT_OK_AND_ASSIGN(const formats::CheckpointView view,
                            formats::CheckpointView::Open(bytes, "c"));
   EXPECT_EQ(view.manifest().checkpoint(), absl::StrCat("checkpoints/", kImportId));
@@ -115,7 +115,7 @@ TEST_F(CkptImportTest, SendsTheWeightsAsACheckpoint) {
   EXPECT_EQ(view.tensor(0).name, "fc.weight");
   EXPECT_EQ(view.tensor(0).data, std::string(1'200'000, 'w'));
   EXPECT_EQ(fake_.out.str(),
-            absl::StrCat("checkpoints/", kImportId, " imported  1.15 MiB  1 tensors  sha256 ",
+            absl::StrCat("checkpoints/", kImportId, " imported  1.15 MiB  1 tensors  digest ",
                          header.digest(), "\n"));
 }
 

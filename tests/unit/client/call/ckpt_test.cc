@@ -43,7 +43,7 @@ TEST_F(CkptTest, VerifySaysWhatItRead) {
     return absl::OkStatus();
   };
   EXPECT_THAT(Ckpt({"verify", kName}), IsOkAndHolds(ExitCode::kDone));
-  EXPECT_EQ(fake_.out.str(), "ckpt/9f3c5d1e ok  2 KiB  3 tensors  sha256 abc\n");
+  EXPECT_EQ(fake_.out.str(), "ckpt/9f3c5d1e ok  2 KiB  3 tensors  digest abc\n");
 }
 
 TEST_F(CkptTest, VerifyIsCancelledByCtrlC) {

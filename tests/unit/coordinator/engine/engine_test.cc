@@ -237,7 +237,7 @@ TEST_F(SessionTest, WelcomesAWorkerAndAssignsWhatWaits) {
   const FakeWorker& worker = cluster_.AddWorker("w1", 2);
   ASSERT_THAT(worker.received, SizeIs(2));
   const session::v1::Welcome& welcome = worker.received[0].welcome();
-  EXPECT_EQ(welcome.protocol(), 1);
+  EXPECT_EQ(welcome.protocol(), 2);
   EXPECT_EQ(welcome.cluster_id(), cluster_.journal.cluster_id());
   EXPECT_EQ(welcome.revision(), cluster_.journal.last_revision());
   EXPECT_EQ(welcome.renew_interval().seconds(), 1);
@@ -327,7 +327,7 @@ TEST_F(SessionTest, RefusesAHelloThatDoesNotFit) {
   const std::vector<Case> cases = {
       {"worker: 'w1'", absl::StatusCode::kInvalidArgument, "BAD_RESOURCE_NAME"},
       {"instance: ''", absl::StatusCode::kInvalidArgument, "FIELD_INVALID"},
-      {"protocol_min: 2 protocol_max: 3", absl::StatusCode::kFailedPrecondition,
+      {"protocol_min: 3 protocol_max: 4", absl::StatusCode::kFailedPrecondition,
        "PROTOCOL_UNSUPPORTED"},
       {"plan_version: 999", absl::StatusCode::kFailedPrecondition, "PLAN_VERSION_MISMATCH"},
       {"revision: 5", absl::StatusCode::kInvalidArgument, "FIELD_INVALID"},

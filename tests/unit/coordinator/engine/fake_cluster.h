@@ -175,8 +175,8 @@ class FakeCluster {
 
   session::v1::Hello MakeHello(const FakeWorker& worker) const {
     session::v1::Hello hello;
-    hello.set_protocol_min(1);
-    hello.set_protocol_max(1);
+    hello.set_protocol_min(2);
+    hello.set_protocol_max(2);
     hello.set_worker(worker.name);
     hello.set_instance(worker.instance);
     hello.set_plan_version(plan::kPlanVersion);

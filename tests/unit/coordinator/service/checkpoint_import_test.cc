@@ -9,10 +9,10 @@
 #include <vector>
 
 #include "absl/strings/str_cat.h"
+#include "common/block_digest.h"
 #include "common/crc32c.h"
 #include "common/errors.h"
 #include "common/limits.h"
-#include "common/sha256.h"
 #include "cvtrain/v1/checkpoint.grpc.pb.h"
 #include "cvtrain/v1/experiment.grpc.pb.h"
 #include "formats/checkpoint/checkpoint.h"
@@ -55,7 +55,7 @@ v1::ImportCheckpointHeader HeaderOf(int n, const std::string& file) {
   header.set_request_id(ImportId(n));
   header.set_label("weights.safetensors");
   header.set_size_bytes(static_cast<int64_t>(file.size()));
-  header.set_digest(Sha256Hex(file));
+  header.set_digest(BlockDigestHex(file));
   return header;
 }
 
@@ -134,7 +134,7 @@ TEST_F(CheckpointImportTest, StoresWeightsForGood) {
   CVT_ASSERT_OK_AND_ASSIGN(const v1::Checkpoint imported, Import(1));
   EXPECT_EQ(imported.name(), ImportName(1));
   EXPECT_EQ(imported.label(), "weights.safetensors");
-  EXPECT_EQ(imported.digest(), Sha256Hex(WeightsFile(1)));
+  EXPECT_EQ(imported.digest(), BlockDigestHex(WeightsFile(1)));
   served_.Restart();
   Connect();
   const std::vector<v1::Checkpoint> listed = Imported();

@@ -150,7 +150,7 @@ class Maker {
         Header(absl::StrCat(field, "_near"), at, number);
       }
     }
-    for (const uint32_t version : {0u, 2u, 0xffffffffu}) Header32("version", 8, version);
+    for (const uint32_t version : {0u, 1u, 3u, 0xffffffffu}) Header32("version", 8, version);
     for (const uint32_t length : {0u, 63u, 65u, 0xffffffffu}) Header32("header_bytes", 12, length);
     for (const uint32_t block : {0u, 1u, 4096u, 0xffffffffu}) Header32("block_bytes", 48, block);
     Header32("reserved", 56, 1);

@@ -42,13 +42,22 @@ TEST(CheckpointDamageTest, FindsEveryFlippedBit) {
   }
 }
 
+// As who restores one does.
+bool OpensByBlocks(absl::string_view file) {
+  const auto view = CheckpointView::Open(file, "c", CheckpointVerify::kStructure);
+  if (!view.ok()) return false;
+  for (int64_t block = 0; block < view->block_count(); ++block) {
+    if (!view->Block(block).ok()) return false;
+  }
+  return true;
+}
+
 TEST(CheckpointDamageTest, FindsByBlocksAllButItsOwnDigest) {
   std::string file = MakeCheckpoint();
   const size_t digest_at = file.size() - 32;
   for (size_t byte = 0; byte < file.size(); ++byte) {
     file[byte] = static_cast<char>(file[byte] ^ 0x10);
-    ASSERT_EQ(CheckpointView::Open(file, "c", CheckpointVerify::kBlocks).ok(), byte >= digest_at)
-        << byte;
+    ASSERT_EQ(OpensByBlocks(file), byte >= digest_at) << byte;
     file[byte] = static_cast<char>(file[byte] ^ 0x10);
   }
 }

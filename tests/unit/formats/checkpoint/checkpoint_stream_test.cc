@@ -7,8 +7,8 @@
 #include <vector>
 
 #include "absl/strings/str_cat.h"
+#include "common/block_digest.h"
 #include "common/errors.h"
-#include "common/sha256.h"
 #include "common/status_macros.h"
 #include "tests/support/status_matchers.h"
 #include "tests/unit/formats/checkpoint/bad_checkpoints.h"
@@ -77,7 +77,7 @@ TEST(WriteCheckpointTest, WritesWhatIsWrittenInPlace) {
     std::string file;
     for (const std::string& piece : pieces) file += piece;
     EXPECT_TRUE(file == MakeCheckpoint(tensors)) << tensors.size() << " tensors";
-    EXPECT_EQ(digests.file_sha256, Sha256Hex(file));
+    EXPECT_EQ(digests.file_digest, BlockDigestHex(file));
     EXPECT_FALSE(pieces.back().empty());
     pieces.pop_back();
     EXPECT_THAT(pieces, Each(SizeIs(kCheckpointBlockBytes)));

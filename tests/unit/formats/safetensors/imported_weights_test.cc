@@ -8,9 +8,9 @@
 
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_join.h"
+#include "common/block_digest.h"
 #include "common/little_endian.h"
 #include "common/memory_file_system.h"
-#include "common/sha256.h"
 #include "common/status_macros.h"
 #include "formats/safetensors/safetensors.h"
 #include "tests/support/status_matchers.h"
@@ -63,7 +63,7 @@ std::string Written(const ImportedWeights& weights) {
     return absl::OkStatus();
   });
   CVT_CHECK_OK(digests.status());
-  EXPECT_EQ(digests->file_sha256, Sha256Hex(checkpoint));
+  EXPECT_EQ(digests->file_digest, BlockDigestHex(checkpoint));
   EXPECT_EQ(static_cast<int64_t>(checkpoint.size()), weights.file_bytes());
   return checkpoint;
 }

@@ -89,6 +89,9 @@ class GrpcCoordinatorClient final : public CoordinatorClient {
 
   absl::Status UploadCheckpoint(const session::v1::UploadCheckpointHeader& header,
                                 const Source& source, const StopToken& stop) override;
+  // The same with the header as it is: without chunks if it names shared memory.
+  absl::Status Upload(const session::v1::UploadCheckpointHeader& header, const Source& source,
+                      const StopToken& stop);
   absl::Status DownloadCheckpoint(const std::string& checkpoint, uint64_t offset, const Sink& sink,
                                   const StopToken& stop) override;
   absl::Status FetchShard(const std::string& digest, uint64_t offset, uint64_t length,
@@ -195,6 +198,17 @@ class GrpcCoordinatorClient final : public CoordinatorClient {
 absl::Status GrpcCoordinatorClient::UploadCheckpoint(
     const session::v1::UploadCheckpointHeader& header, const Source& source,
     const StopToken& stop) {
+  if (header.has_shared() && options_.is_local) {
+    const absl::Status uploaded = Upload(header, source, stop);
+    if (!absl::IsFailedPrecondition(uploaded)) return uploaded;
+  }
+  session::v1::UploadCheckpointHeader with_chunks = header;
+  with_chunks.clear_shared();
+  return Upload(with_chunks, source, stop);
+}
+
+absl::Status GrpcCoordinatorClient::Upload(const session::v1::UploadCheckpointHeader& header,
+                                           const Source& source, const StopToken& stop) {
   grpc::ClientContext context;
   SetDeadline(options_.transfer_deadline + absl::Seconds(static_cast<double>(header.size_bytes()) /
                                                          options_.upload_rate_min),
@@ -207,7 +221,7 @@ absl::Status GrpcCoordinatorClient::UploadCheckpoint(
     session::v1::UploadCheckpointRequest message;
     *message.mutable_header() = header;
     bool sent = writer->Write(message);
-    const auto size = static_cast<uint64_t>(header.size_bytes());
+    const auto size = header.has_shared() ? 0 : static_cast<uint64_t>(header.size_bytes());
     absl::Status read = absl::OkStatus();
     for (uint64_t offset = 0; sent && offset < size; offset += limits::kChunkSizeBytes) {
       const auto piece = source(

@@ -23,6 +23,8 @@ struct GrpcClientOptions {
   // Of a download, which goes on from where it came when it is called again; and of an
   // upload, beside its size at the rate below.
   absl::Duration transfer_deadline = absl::Minutes(2);
+  // The channel is a local socket: the coordinator may read a checkpoint where it lies.
+  bool is_local = false;
   // Slowest rate that an upload may have on the whole, bytes per second.
   double upload_rate_min = 1 << 20;
 };

@@ -243,8 +243,8 @@ TEST_F(EngineLoopTest, RunsWhatWasPostedBeforeItsEnd) {
 TEST_F(EngineLoopTest, DeliversMessagesAndClosesSessions) {
   Start();
   session::v1::Hello hello;
-  hello.set_protocol_min(1);
-  hello.set_protocol_max(1);
+  hello.set_protocol_min(2);
+  hello.set_protocol_max(2);
   hello.set_worker("workers/w1");
   hello.set_instance("first");
   hello.set_plan_version(plan::kPlanVersion);
@@ -264,8 +264,8 @@ TEST_F(EngineLoopTest, DeliversMessagesAndClosesSessions) {
 TEST_F(EngineLoopTest, TicksByItselfSoThatLeasesExpire) {
   Start({.tick = absl::Milliseconds(1)});
   session::v1::Hello hello;
-  hello.set_protocol_min(1);
-  hello.set_protocol_max(1);
+  hello.set_protocol_min(2);
+  hello.set_protocol_max(2);
   hello.set_worker("workers/w1");
   hello.set_instance("first");
   hello.set_plan_version(plan::kPlanVersion);

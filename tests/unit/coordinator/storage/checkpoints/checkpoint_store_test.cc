@@ -6,9 +6,9 @@
 #include <vector>
 
 #include "absl/strings/str_cat.h"
+#include "common/block_digest.h"
 #include "common/crc32c.h"
 #include "common/random.h"
-#include "common/sha256.h"
 #include "coordinator/storage/rocks.h"
 #include "gmock/gmock.h"
 #include "gtest/gtest.h"
@@ -55,7 +55,7 @@ absl::Status Upload(CheckpointStore& store, const Uuid& id, const std::string& b
       return status;
     }
   }
-  return (*writer)->Finish(Sha256Hex(bytes));
+  return (*writer)->Finish(BlockDigestHex(bytes));
 }
 
 std::string Download(const CheckpointStore& store, const Uuid& id, int64_t from = 0) {
@@ -112,7 +112,7 @@ TEST_F(CheckpointStoreTest, KeepsWhatWasFinishedWhenPowerFails) {
   EXPECT_EQ(Download(*store_, Id(2)), "x");
   CVT_ASSERT_OK_AND_ASSIGN(const CheckpointInfo info, store_->Verify(Id(1)));
   EXPECT_EQ(info.size_bytes, static_cast<int64_t>(bytes.size()));
-  EXPECT_EQ(info.digest, Sha256Hex(bytes));
+  EXPECT_EQ(info.digest, BlockDigestHex(bytes));
   EXPECT_EQ(store_->used_bytes(), static_cast<int64_t>(bytes.size()) + 1);
 }
 
@@ -122,7 +122,7 @@ TEST_F(CheckpointStoreTest, AnUnfinishedUploadLeavesNothing) {
     const std::string chunk = Bytes(kChunk);
     ASSERT_THAT(writer->Append(chunk, Crc32c(chunk)), IsOk());
     EXPECT_EQ(writer->offset(), static_cast<int64_t>(kChunk));
-    EXPECT_THAT(writer->Finish(Sha256Hex(chunk)),
+    EXPECT_THAT(writer->Finish(BlockDigestHex(chunk)),
                 StatusIs(absl::StatusCode::kDataLoss, Reason("CHECKPOINT_BAD")));
     EXPECT_EQ(store_->used_bytes(), 3 * static_cast<int64_t>(kChunk));
   }
@@ -153,9 +153,11 @@ TEST_F(CheckpointStoreTest, DiscardTakesBackWhatWasFinished) {
 }
 
 TEST_F(CheckpointStoreTest, RemovesWhatACrashLeftInStaging) {
-  CVT_ASSERT_OK_AND_ASSIGN(auto writer, store_->Begin(Id(1), 2 * kChunk));
+  // More than wait for the thread that writes them: the first ones have been written.
+  constexpr int kChunks = 12;
+  CVT_ASSERT_OK_AND_ASSIGN(auto writer, store_->Begin(Id(1), (kChunks + 1) * kChunk));
   const std::string chunk = Bytes(kChunk);
-  ASSERT_THAT(writer->Append(chunk, Crc32c(chunk)), IsOk());
+  for (int i = 0; i < kChunks; ++i) ASSERT_THAT(writer->Append(chunk, Crc32c(chunk)), IsOk());
   disk_.faulty().PowerOffAt(disk_.faulty().operations() + 1);
   writer.reset();
   store_.reset();
@@ -178,7 +180,7 @@ TEST_F(CheckpointStoreTest, RefusesBytesThatAreNotWhatTheSenderHad) {
   }
   CVT_ASSERT_OK_AND_ASSIGN(auto writer, store_->Begin(Id(1), kChunk));
   ASSERT_THAT(writer->Append(bytes, Crc32c(bytes)), IsOk());
-  EXPECT_THAT(writer->Finish(Sha256Hex("other")),
+  EXPECT_THAT(writer->Finish(BlockDigestHex("other")),
               StatusIs(absl::StatusCode::kDataLoss, Reason("CHECKPOINT_BAD")));
   EXPECT_THAT(store_->Find(Id(1)), StatusIs(absl::StatusCode::kNotFound));
 }
@@ -203,7 +205,7 @@ TEST_F(CheckpointStoreTest, ExistsOnceAndIsUploadedByOneAtATime) {
   CVT_ASSERT_OK_AND_ASSIGN(auto writer, store_->Begin(Id(1), 1));
   EXPECT_THAT(store_->Begin(Id(1), 1), StatusIs(absl::StatusCode::kAborted));
   ASSERT_THAT(writer->Append("x", Crc32c("x")), IsOk());
-  ASSERT_THAT(writer->Finish(Sha256Hex("x")), IsOk());
+  ASSERT_THAT(writer->Finish(BlockDigestHex("x")), IsOk());
   writer.reset();
   EXPECT_THAT(store_->Begin(Id(1), 1), StatusIs(absl::StatusCode::kAlreadyExists));
   EXPECT_EQ(store_->used_bytes(), 1);

@@ -59,7 +59,7 @@ class SessionTest : public ::testing::Test {
   session::v1::ConnectResponse WelcomeMessage(std::vector<AttemptKey> keep = {}) {
     session::v1::ConnectResponse message;
     session::v1::Welcome& welcome = *message.mutable_welcome();
-    welcome.set_protocol(1);
+    welcome.set_protocol(2);
     welcome.set_cluster_id("cluster");
     welcome.set_revision(5);
     welcome.mutable_renew_interval()->set_seconds(1);
@@ -130,7 +130,7 @@ TEST_F(SessionTest, GreetsAndRenewsAtItsInterval) {
   const auto sent = Of<SendMessage>(Step(StreamOpened()));
   ASSERT_THAT(sent, SizeIs(1));
   EXPECT_EQ(sent[0].message.hello().worker(), "workers/w1");
-  EXPECT_EQ(sent[0].message.hello().protocol_max(), 1);
+  EXPECT_EQ(sent[0].message.hello().protocol_max(), 2);
 
   const auto first = Of<SendMessage>(Step(Received{WelcomeMessage()}));
   ASSERT_THAT(first, SizeIs(1));

@@ -13,6 +13,7 @@
 #include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
 #include "absl/synchronization/notification.h"
+#include "common/block_digest.h"
 #include "common/errors.h"
 #include "common/faulty_file_system.h"
 #include "common/memory_file_system.h"
@@ -229,7 +230,7 @@ TEST_F(TransfersTest, ARottenCopyIsFetchedAgainBeforeACheckpointCountsAsDamaged)
   sources_["checkpoints/uuid"] = content;
   session::v1::ResumePoint resume;
   resume.set_checkpoint("checkpoints/uuid");
-  resume.set_digest(Sha256Hex(content));
+  resume.set_digest(BlockDigestHex(content));
   resume.set_size_bytes(static_cast<int64_t>(content.size()));
   const std::string path = JoinPath("/cache", resume.digest());
   ASSERT_THAT(WriteFileAtomic(files_, path, std::string(content.size(), 'x')), IsOk());
