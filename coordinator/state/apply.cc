@@ -304,6 +304,7 @@ absl::Status EventApplier::Committed(const storage::v1::CheckpointCommitted& eve
   record->set_digest(event.digest());
   return ChangeTrial(attempt.trial(), [&](Trial& trial) -> absl::Status {
     trial.checkpoints.push_back(name);
+    state_.SortCheckpoints(trial);
     for (const std::string& deleted : event.deleted()) {
       CVT_RETURN_IF_ERROR(DeleteFrom(trial, deleted));
     }

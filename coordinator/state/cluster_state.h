@@ -37,7 +37,7 @@ class ClusterState {
     storage::v1::TrialRecord record;
     // Indices.
     std::optional<double> objective;          // as the experiment defines it
-    std::vector<CheckpointName> checkpoints;  // the newest last
+    std::vector<CheckpointName> checkpoints;  // the newest last: see IsOlder()
 
     // It has a place in the ranking: an objective, and nothing that takes it out.
     bool IsRanked() const {

@@ -266,8 +266,15 @@ Decision DecideCommitCheckpoint(const ClusterState& state,
   event.set_stage(header.stage());
   event.set_size_bytes(header.size_bytes());
   event.set_digest(header.digest());
+  // Where it belongs: it may be older than others, and gone at once.
   std::vector<CheckpointStep> checkpoints = CheckpointSteps(state, *claimed.trial);
-  checkpoints.push_back({name, header.step(), /*damaged=*/false});
+  storage::v1::CheckpointRecord own;
+  own.set_attempt(header.attempt());
+  own.set_step(header.step());
+  const auto place = std::find_if(
+      checkpoints.begin(), checkpoints.end(),
+      [&](const CheckpointStep& one) { return IsOlder(own, state.checkpoints().at(one.name)); });
+  checkpoints.insert(place, {name, header.step(), /*damaged=*/false});
   const storage::v1::TrialRecord& record = claimed.trial->record;
   for (const KeptCheckpoint& judged : JudgeCheckpoints(
            PolicyOf(record), ObjectiveOf(experiment->record.spec()), record, checkpoints)) {

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <cstddef>
+#include <tuple>
 #include <utility>
 
 #include "coordinator/state/trial_record.h"
@@ -60,6 +61,14 @@ std::optional<ExperimentName> BegunWith(const ClusterState& state, const Checkpo
     }
   }
   return std::nullopt;
+}
+
+bool IsOlder(const storage::v1::CheckpointRecord& a, const storage::v1::CheckpointRecord& b) {
+  const auto place = [](const storage::v1::CheckpointRecord& record) {
+    const absl::StatusOr<AttemptName> attempt = AttemptName::Parse(record.attempt());
+    return std::tuple(attempt.ok() ? attempt->number() : 0, record.step(), record.revision());
+  };
+  return place(a) < place(b);
 }
 
 std::vector<CheckpointStep> CheckpointSteps(const ClusterState& state,

@@ -21,6 +21,11 @@ struct KeptCheckpoint {
   std::vector<std::string> kept_as;  // empty: it may go
 };
 
+// Whether the state that `a` holds of a trial is older than that of `b`: of an earlier attempt, or
+// at an earlier step of the same one. When they were listed says nothing: two buffers of a trainer
+// are sent side by side, and what waited on a disk comes last.
+bool IsOlder(const storage::v1::CheckpointRecord& a, const storage::v1::CheckpointRecord& b);
+
 // One checkpoint of a trial, as far as keeping it goes.
 struct CheckpointStep {
   CheckpointName name;

@@ -9,6 +9,7 @@
 #include "coordinator/state/cluster_state.h"
 #include "coordinator/state/event_applier.h"
 #include "coordinator/state/proto_time.h"
+#include "coordinator/state/retention.h"
 #include "coordinator/state/trial_record.h"
 
 namespace cvtrain::coordinator {
@@ -125,7 +126,7 @@ absl::Status ClusterState::RestoreCheckpoint(storage::v1::CheckpointRecord recor
 void ClusterState::SortCheckpoints(Trial& trial) const {
   std::sort(trial.checkpoints.begin(), trial.checkpoints.end(),
             [this](const CheckpointName& a, const CheckpointName& b) {
-              return checkpoints_.at(a).revision() < checkpoints_.at(b).revision();
+              return IsOlder(checkpoints_.at(a), checkpoints_.at(b));
             });
 }
 

@@ -54,6 +54,14 @@ def wait_until(condition, what, timeout=120.0):
     raise TimeoutError(f"waited {timeout} s for {what}")
 
 
+def kill_process(pid):
+    """SIGKILL; harmless if it has ended."""
+    try:
+        os.kill(pid, signal.SIGKILL)
+    except ProcessLookupError:
+        pass
+
+
 def command_line(pid):
     """Of a process; empty once it has ended, reaped or not."""
     try:

@@ -65,6 +65,22 @@ TEST_F(DecideTest, KeepsTheNewestCheckpointWithoutAnyEvaluation) {
   EXPECT_THAT(Steps(driver_), ElementsAre(30));
 }
 
+// Two are sent side by side, and the older one may be the last that is listed.
+TEST_F(DecideTest, ACheckpointThatComesLateIsNotTheNewest) {
+  Submit();
+  Begin();
+  ASSERT_THAT(driver_.Save(1, 1, "w1", 1, 20), IsOk());
+  ASSERT_THAT(driver_.Save(1, 1, "w1", 2, 10), IsOk());
+  EXPECT_THAT(Steps(driver_), ElementsAre(20));
+  ASSERT_THAT(driver_.Lose("w1"), IsOk());
+  driver_.Register("w1", 2);
+  ASSERT_THAT(driver_.Allocate(1, 1, {{"w1", 0}}), IsOk());
+  EXPECT_EQ(driver_.Trial(1, 1).record.attempts(1).start_step(), 20);
+  // A later attempt counts as newer, whatever its steps are.
+  ASSERT_THAT(driver_.Save(1, 1, "w1", 3, 15), IsOk());
+  EXPECT_THAT(Steps(driver_), ElementsAre(20, 15));  // it has not begun to go on from the first yet
+}
+
 TEST_F(DecideTest, GoesOnFromTheNewestCheckpoint) {
   Submit();
   Begin();

@@ -154,7 +154,7 @@ TEST_F(CheckpointStoreTest, DiscardTakesBackWhatWasFinished) {
 
 TEST_F(CheckpointStoreTest, RemovesWhatACrashLeftInStaging) {
   // More than wait for the thread that writes them: the first ones have been written.
-  constexpr int kChunks = 12;
+  constexpr int kChunks = 11;
   CVT_ASSERT_OK_AND_ASSIGN(auto writer, store_->Begin(Id(1), (kChunks + 1) * kChunk));
   const std::string chunk = Bytes(kChunk);
   for (int i = 0; i < kChunks; ++i) ASSERT_THAT(writer->Append(chunk, Crc32c(chunk)), IsOk());
