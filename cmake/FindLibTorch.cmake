@@ -1,8 +1,8 @@
 # Finds LibTorch in the unpacked wheel ${CVTRAIN_DEPS_DIR}/torch, which scripts/setup put there.
 #
 #   LibTorch::cpu             what runs on a CPU, with c10d and its Gloo process group
-#   LibTorch_CUDA_FOUND       whether the headers and libraries for a CUDA module are there too
-#   LibTorch_CUDA_INCLUDE_DIRS, LibTorch_LIBRARY_DIR   for that module
+#   LibTorch::cuda            the same and its CUDA part, for the module that is loaded for GPUs
+#   LibTorch_CUDA_INCLUDE_DIR, LibTorch_LIBRARY_DIR   for that module
 #
 # The wheel's own find_package(Torch) asks for a CUDA toolkit, which building for a CPU does not
 # need. What this file does instead:
@@ -52,17 +52,18 @@ if(LibTorch_FOUND AND NOT TARGET LibTorch::cpu)
   target_link_options(LibTorch::cpu INTERFACE -Wl,--allow-shlib-undefined)
 endif()
 
-# CUDA: the headers and libraries that torch's wheel requires, unpacked beside it.
-find_path(LibTorch_CUDA_RUNTIME_INCLUDE_DIR cuda_runtime_api.h
+# CUDA: the wheel's own libraries and the runtime's header, which is all that our module is compiled
+# against. What those libraries need in turn (cuBLAS, cuDNN, NCCL, ...) is there when it runs.
+find_path(LibTorch_CUDA_INCLUDE_DIR cuda_runtime_api.h
           PATHS ${_root}/nvidia/cu13/include NO_DEFAULT_PATH)
-find_path(LibTorch_NCCL_INCLUDE_DIR nccl.h PATHS ${_root}/nvidia/nccl/include NO_DEFAULT_PATH)
-find_path(LibTorch_CUBLAS_INCLUDE_DIR cublas_v2.h
-          PATHS ${_root}/nvidia/cu13/include NO_DEFAULT_PATH)
-mark_as_advanced(LibTorch_CUDA_RUNTIME_INCLUDE_DIR LibTorch_NCCL_INCLUDE_DIR
-                 LibTorch_CUBLAS_INCLUDE_DIR)
-set(LibTorch_CUDA_FOUND FALSE)
-if(LibTorch_CUDA_RUNTIME_INCLUDE_DIR AND LibTorch_NCCL_INCLUDE_DIR AND LibTorch_CUBLAS_INCLUDE_DIR)
-  set(LibTorch_CUDA_FOUND TRUE)
-  set(LibTorch_CUDA_INCLUDE_DIRS
-      ${LibTorch_CUDA_RUNTIME_INCLUDE_DIR} ${LibTorch_NCCL_INCLUDE_DIR})
+find_library(LibTorch_TORCH_CUDA_LIBRARY torch_cuda PATHS ${_root}/torch/lib NO_DEFAULT_PATH)
+find_library(LibTorch_C10_CUDA_LIBRARY c10_cuda PATHS ${_root}/torch/lib NO_DEFAULT_PATH)
+find_library(LibTorch_CUDART_LIBRARY NAMES libcudart.so.13
+             PATHS ${_root}/nvidia/cu13/lib NO_DEFAULT_PATH)
+mark_as_advanced(LibTorch_CUDA_INCLUDE_DIR LibTorch_TORCH_CUDA_LIBRARY LibTorch_C10_CUDA_LIBRARY
+                 LibTorch_CUDART_LIBRARY)
+if(LibTorch_FOUND AND NOT TARGET LibTorch::cuda)
+  add_library(LibTorch::cuda INTERFACE IMPORTED)
+  target_link_libraries(LibTorch::cuda INTERFACE LibTorch::cpu ${LibTorch_TORCH_CUDA_LIBRARY}
+                        ${LibTorch_C10_CUDA_LIBRARY} ${LibTorch_CUDART_LIBRARY})
 endif()

@@ -25,6 +25,8 @@ struct StepOptions {
   int size = 64;
   int batch = 16;
   int threads = 2;
+  std::string device = "cpu";      // or "gpu", the first one
+  std::string precision = "fp32";  // or "bf16"
   RankOptions ranks;
 };
 // Trains steps on one batch that is in memory: to float, forward, loss, backward, update. The

@@ -21,6 +21,7 @@
 #include "plan/network/description.h"
 #include "worker/trainer/collective/gradient_reducer.h"
 #include "worker/trainer/data/batch_source.h"
+#include "worker/trainer/device/device.h"
 #include "worker/trainer/optimizer/gradients.h"
 #include "worker/trainer/optimizer/optimizer.h"
 #include "worker/trainer/train/learner.h"
@@ -32,7 +33,7 @@ constexpr double kRate = 0.01;
 constexpr size_t kDataBytesMax = size_t{1} << 30;
 
 // SGD with momentum that decays everything, as torch does unless told otherwise.
-v1::Recipe RecipeOf(const v1::Model& model) {
+v1::Recipe RecipeOf(const v1::Model& model, bool bf16 = false) {
   v1::Recipe recipe;
   *recipe.mutable_model() = model;
   v1::Sgd& sgd = *recipe.mutable_optimizer()->mutable_sgd();
@@ -40,7 +41,7 @@ v1::Recipe RecipeOf(const v1::Model& model) {
   sgd.set_weight_decay(5e-4);
   sgd.set_decay_one_dimensional(true);
   recipe.set_micro_batches(1);
-  recipe.set_precision(v1::Recipe::PRECISION_FP32);
+  recipe.set_precision(bf16 ? v1::Recipe::PRECISION_BF16 : v1::Recipe::PRECISION_FP32);
   return recipe;
 }
 
@@ -55,11 +56,20 @@ class Subject {
 
 class NetworkSubject : public Subject {
  public:
-  static absl::StatusOr<std::unique_ptr<Subject>> Create(const v1::Model& model,
+  static absl::StatusOr<std::unique_ptr<Subject>> Create(const StepOptions& options,
+                                                         const v1::Model& model,
                                                          trainer::ProcessGroup& group) {
     auto subject = std::make_unique<NetworkSubject>();
-    CVT_ASSIGN_OR_RETURN(subject->learner_,
-                         trainer::Learner::Create(RecipeOf(model), group.world_size(), group));
+    trainer::Device* device = &trainer::Device::Cpu();
+    if (options.device == "gpu") {
+      CVT_ASSIGN_OR_RETURN(device, trainer::Device::Gpu());
+      at::globalContext().setDeterministicAlgorithms(false, /*warn_only=*/false);
+      at::globalContext().setBenchmarkCuDNN(true);
+    }
+    CVT_ASSIGN_OR_RETURN(
+        subject->learner_,
+        trainer::Learner::Create(RecipeOf(model, options.precision == "bf16"), group.world_size(),
+                                 group, trainer::Learner::Begin::kDrawn, *device));
     subject->rank_ = group.rank();
     return std::unique_ptr<Subject>(std::move(subject));
   }
@@ -153,7 +163,7 @@ absl::StatusOr<std::unique_ptr<Subject>> NewSubject(const StepOptions& options,
     return InvalidArgument(Reason::kUsage, "--model: a v1.Model as text, or mlp:WIDTH:DEPTH");
   }
   model.set_num_classes(options.classes);
-  return NetworkSubject::Create(model, group);
+  return NetworkSubject::Create(options, model, group);
 }
 
 class StepBench {
@@ -174,7 +184,7 @@ class StepBench {
     if (options.weights.empty()) return bench;
     std::string bytes;
     for (const at::Tensor& tensor : bench->subject_->States()) {
-      const at::Tensor dense = tensor.detach().contiguous();
+      const at::Tensor dense = tensor.detach().cpu().contiguous();
       bytes.append(static_cast<const char*>(dense.const_data_ptr()), dense.nbytes());
     }
     CVT_RETURN_IF_ERROR(WriteFileAtomic(PosixFileSystem(), options.weights, bytes));

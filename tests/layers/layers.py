@@ -29,13 +29,13 @@ COLUMNS = {
     },
     "agent": {
         1: ["worker/agent/lease", "worker/agent/session"],
-        2: ["worker/agent/cache", "worker/agent/origin", "worker/agent/spool"],
+        2: ["worker/agent/cache", "worker/agent/gpus", "worker/agent/origin", "worker/agent/spool"],
         3: ["worker/agent/supervise"],
         4: ["worker/agent/session/grpc"],
         5: ["worker/agent"],
     },
     "trainer": {
-        2: ["worker/trainer/data", "worker/trainer/model", "worker/trainer/augment",
+        2: ["worker/trainer/data", "worker/trainer/device", "worker/trainer/model", "worker/trainer/augment",
             "worker/trainer/optimizer", "worker/trainer/collective", "worker/trainer/snapshot"],
         3: ["worker/trainer/train"],
         4: ["worker/trainer/link"],

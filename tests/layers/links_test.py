@@ -45,6 +45,17 @@ def undefined_symbols(program):
     return [line.split(None, 1)[1] for line in lines if line.strip()]
 
 
+def ours_undefined(library):
+    """What of this project and of Abseil, which are both linked statically, `library` does not have."""
+    return {name for name in undefined_symbols(library) if re.search(r"\b(cvtrain|absl)::", name)}
+
+
+def defined_symbols(program):
+    """What a library that `program` loads can take from it, demangled."""
+    lines = run("nm", "--dynamic", "--defined-only", "--demangle", program).splitlines()
+    return {line.split(None, 2)[2] for line in lines if line.strip()}
+
+
 def forbidden_libraries(program, pattern):
     return [name for name in loaded_libraries(program) if re.match(pattern, name)]
 
@@ -94,6 +105,19 @@ class LinksTest(unittest.TestCase):
 
     def test_the_trainer_links_neither_grpc_nor_rocksdb_nor_cuda(self):
         self.check_libraries("cvtrain-trainer")
+
+    def test_the_module_for_gpus_finds_in_the_trainer_what_is_ours(self):
+        module = os.path.join(BIN, "libcvtrain_cuda.so")
+        trainer = self.program("cvtrain-trainer")
+        needed = ours_undefined(module)
+        self.assertTrue(needed, "the module takes its base classes from the trainer")
+        self.assertEqual(sorted(needed - defined_symbols(trainer)), [])
+
+    def test_a_symbol_that_the_trainer_does_not_have_is_found(self):
+        planted = self.compile(
+            "namespace cvtrain { namespace trainer { void Lost(); } } void F() { cvtrain::trainer::Lost(); }")
+        self.assertEqual(ours_undefined(planted) - defined_symbols(self.program("cvtrain-trainer")),
+                         {"cvtrain::trainer::Lost()"})
 
     def check_libraries(self, name):
         found = forbidden_libraries(self.program(name), FORBIDDEN_LIBRARIES[name])

@@ -29,8 +29,10 @@
 #include "common/status_macros.h"
 #include "common/thread.h"
 #include "plan/recipe/resolve.h"
+#include "worker/agent/gpus/gpus.h"
 #include "worker/agent/options.h"
 #include "worker/agent/session/grpc/grpc_coordinator_client.h"
+#include "worker/agent/slots.h"
 #include "worker/agent/supervise/agent.h"
 
 namespace cvtrain::worker {
@@ -41,8 +43,6 @@ constexpr int kExitUsage = 64;
 constexpr int kExitDamaged = 65;        // stored bytes are wrong: call a person
 constexpr int kExitUnavailable = 69;    // the directory is busy, or the coordinator refuses us
 constexpr int kExitStorageFailed = 74;  // the directory cannot be used
-
-constexpr uint64_t kMemoryReserveMin = uint64_t{512} << 20;
 
 uint64_t MemoryBytes() {
   const long pages = ::sysconf(_SC_PHYS_PAGES);
@@ -77,15 +77,6 @@ void RaiseDescriptorLimit() {
   }
 }
 
-// What the machine has but a tenth, evenly: an out-of-memory is then a cause that a trainer
-// reports, not the kernel's choice of a victim.
-uint64_t SlotMemory(const Options& options, int slots) {
-  if (options.slot_memory > 0) return options.slot_memory;
-  const uint64_t memory = MemoryBytes();
-  const uint64_t reserve = std::max(kMemoryReserveMin, memory / 10);
-  return memory > reserve ? (memory - reserve) / static_cast<uint64_t>(slots) : 0;
-}
-
 absl::StatusOr<std::string> TrainerPath(const Options& options, FileSystem& files) {
   std::string path = options.trainer;
   if (path.empty()) {
@@ -98,22 +89,31 @@ absl::StatusOr<std::string> TrainerPath(const Options& options, FileSystem& file
                                                       "or name it with --trainer"));
 }
 
-AgentOptions MakeAgentOptions(const Options& options, const std::string& trainer) {
-  const int slots = options.slots > 0 ? options.slots : CoreCount();
-  const uint64_t slot_memory = SlotMemory(options, slots);
+Machine FindMachine() {
+  Machine machine = {.cores = CoreCount(),
+                     .memory_bytes = MemoryBytes(),
+                     .instruction_set = InstructionSet(),
+                     .gpus = {},
+                     .why_no_gpus = ""};
+  machine.gpus = FindGpus(&machine.why_no_gpus);
+  return machine;
+}
+
+AgentOptions MakeAgentOptions(const Options& options, const SlotPlan& slots,
+                              const std::string& trainer) {
   const std::string hostname = Hostname();
   const BuildInfo& build = GetBuildInfo();
 
   AgentOptions agent;
   agent.state_directory = options.state_dir;
   agent.collective_address = options.collective_address;
-  agent.slot_memory_bytes = static_cast<int64_t>(slot_memory);
   agent.spool.size_bytes_max = options.spool_bytes;
   agent.cache.size_bytes_max = options.cache_bytes;
   agent.transfers.shards_from = options.shards_from;
   agent.trainer.command = {trainer};
   agent.trainer.build_id = build.build_id;
   agent.trainer.threads_per_slot = options.threads_per_slot;
+  agent.trainer.gpus = slots.gpus;
   agent.trainer.hang_timeout = options.hang_timeout;
   agent.session.drain_grace = options.grace;
 
@@ -124,14 +124,7 @@ AgentOptions MakeAgentOptions(const Options& options, const std::string& trainer
   hello.set_build_id(build.build_id);
   hello.set_hostname(hostname);
   hello.set_plan_version(plan::kPlanVersion);
-  for (int index = 0; index < slots; ++index) {
-    v1::Slot& slot = *hello.add_slots();
-    slot.set_index(index);
-    slot.set_kind(v1::Slot::KIND_CPU);
-    slot.set_memory_bytes(static_cast<int64_t>(slot_memory));
-    slot.set_threads(options.threads_per_slot);
-    slot.set_device(InstructionSet());
-  }
+  hello.mutable_slots()->Assign(slots.slots.begin(), slots.slots.end());
   return agent;
 }
 
@@ -181,7 +174,8 @@ absl::Status Run(const Options& options, const sigset_t& stop_signals) {
   CVT_ASSIGN_OR_RETURN(const auto metrics, ServeMetrics(options, telemetry, files));
   CVT_ASSIGN_OR_RETURN(auto channel, OpenChannel(options.coordinator, options.tls, files));
 
-  const AgentOptions agent_options = MakeAgentOptions(options, trainer);
+  CVT_ASSIGN_OR_RETURN(const SlotPlan slots, PlanSlots(options, FindMachine()));
+  const AgentOptions agent_options = MakeAgentOptions(options, slots, trainer);
   GrpcClientOptions client_options;
   client_options.worker = agent_options.session.hello.worker();
   client_options.is_local = IsLocalAddress(options.coordinator);

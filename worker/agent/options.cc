@@ -35,11 +35,13 @@ void AddFlags(Options& options, FlagSet& flags) {
   flags.String("state-dir", 0, &options.state_dir, "DIR",
                "where identity, reports and cache are kept");
   flags.String("name", 0, &options.name, "LABEL", "name of this worker (default: the host's)");
+  flags.Int("gpus", 0, &options.gpus, -1, limits::kSlotsPerWorkerMax,
+            "GPUs that become slots; -1: all");
   flags.Int("slots", 0, &options.slots, 0, limits::kSlotsPerWorkerMax,
-            "ranks that may run at once; 0: one for each core");
+            "slots on the CPU; 0: one for each core, or none where GPUs are slots");
   flags.Int("threads-per-slot", 0, &options.threads_per_slot, 1, 256, "compute threads of a rank");
   flags.Bytes("slot-memory", 0, &options.slot_memory,
-              "memory of a slot; 0: an even share of the machine's");
+              "memory of a slot on the CPU; 0: an even share of the machine's");
   flags.Bytes("cache-bytes", 0, &options.cache_bytes, "bound of the cache of data and checkpoints");
   flags.StringList("shards-from", 0, &options.shards_from, "PLACE",
                    "a directory or a URL where shards lie, called by their SHA-256, as in a "
@@ -79,6 +81,11 @@ absl::Status Validate(const Options& options) {
   check(options.slots >= 0 && options.slots <= limits::kSlotsPerWorkerMax, "--slots",
         absl::StrCat("must be from 0 to ", limits::kSlotsPerWorkerMax),
         absl::StrCat(options.slots));
+  check(
+      options.gpus >= -1 && std::max(options.gpus, 0) + options.slots <= limits::kSlotsPerWorkerMax,
+      "--gpus",
+      absl::StrCat("must be -1 or more, and with --slots at most ", limits::kSlotsPerWorkerMax),
+      absl::StrCat(options.gpus));
   check(options.threads_per_slot >= 1 && options.threads_per_slot <= 256, "--threads-per-slot",
         "must be from 1 to 256", absl::StrCat(options.threads_per_slot));
   check(options.cache_bytes >= kCacheBytesMin, "--cache-bytes", "must be at least 1 MiB",

@@ -25,11 +25,13 @@ struct Options {
   // Its label: 1 to 63 of a-z 0-9 . _ -. Empty: made of the host's name.
   std::string name;
 
-  // Ranks that may run at once, 1 to 1,024. 0: one for each core.
+  // GPUs that become slots, the first ones; -1: all.
+  int gpus = -1;
+  // Slots on the CPU, 1 to 1,024. 0: one for each core, or none where GPUs are slots.
   int slots = 0;
   // Compute threads of a rank, 1 to 256. More than cores / slots makes all of them slower.
   int threads_per_slot = 1;
-  // Memory of a slot, bytes; 0: what the machine has without a reserve, shared evenly.
+  // Memory of a slot on the CPU, bytes; 0: what the machine has without a reserve, shared evenly.
   uint64_t slot_memory = 0;
 
   // Bound of the cache of shards and checkpoints. See ContentCacheOptions.

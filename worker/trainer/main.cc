@@ -23,6 +23,7 @@
 #include "common/status_macros.h"
 #include "common/unix_socket.h"
 #include "worker/trainer/data/shard_batch_source.h"
+#include "worker/trainer/device/device.h"
 #include "worker/trainer/link/agent_link.h"
 #include "worker/trainer/train/attempt.h"
 #include "worker/trainer/train/guard.h"
@@ -36,6 +37,8 @@ struct Options {
   int agent_fd = -1;
   // Compute threads until an attempt says otherwise; 0: OMP_NUM_THREADS, or all cores.
   int threads = 0;
+  // Computes on the first GPU that this process sees.
+  bool gpu = false;
   bool version = false;
 };
 
@@ -51,16 +54,17 @@ void ConfigureLibTorch(const Options& options) {
 }
 
 // Makes LibTorch load and set up what the first step would wait for.
-absl::Status WarmUp() {
-  return Guard("warming up", [] {
-    const at::Tensor images = at::rand({2, 3, 32, 32});
-    const at::Tensor weight = at::rand({8, 3, 3, 3}).requires_grad_();
-    const at::Tensor scale = at::ones({8}).requires_grad_();
+absl::Status WarmUp(const Device& device) {
+  return Guard("warming up", [&] {
+    const auto numbers = [&](at::IntArrayRef sizes) { return at::rand(sizes).to(device.place()); };
+    const at::Tensor images = numbers({2, 3, 32, 32});
+    const at::Tensor weight = numbers({8, 3, 3, 3}).requires_grad_();
+    const at::Tensor scale = numbers({8}).requires_grad_();
     const at::Tensor x = at::relu(
         at::batch_norm(at::conv2d(images, weight), scale, scale, {}, {}, true, 0.1, 1e-5, true));
     const at::Tensor logits =
-        at::linear(at::adaptive_avg_pool2d(x, {1, 1}).flatten(1), at::rand({4, 8}));
-    at::cross_entropy_loss(logits, at::zeros({2}, at::kLong)).backward();
+        at::linear(at::adaptive_avg_pool2d(x, {1, 1}).flatten(1), numbers({4, 8}));
+    at::cross_entropy_loss(logits, at::zeros({2}, at::kLong).to(device.place())).backward();
     return absl::OkStatus();
   });
 }
@@ -93,7 +97,7 @@ int64_t PictureCacheBytes(int64_t slot_bytes) {
   return slot_bytes == 0 ? kUnlimitedSlot : std::min(slot_bytes / kShareOfSlot, kMax);
 }
 
-absl::Status Serve(AgentLink& link) {
+absl::Status Serve(AgentLink& link, Device& device) {
   ShardBatchSourceOptions source_options;
   source_options.fetch_ahead_bytes = kFetchAheadBytes;
   const BatchSourceFactory batch_sources = [&](const BatchSourceContext& context) {
@@ -103,7 +107,8 @@ absl::Status Serve(AgentLink& link) {
                                     .checkpoints = link,
                                     .store = link,
                                     .batch_sources = batch_sources,
-                                    .clock = RealClock()};
+                                    .clock = RealClock(),
+                                    .device = device};
   for (int i = 0; i < limits::kAttemptsPerTrainerMax; ++i) {
     const auto next = link.WaitForStart();
     if (!next.has_value()) return absl::OkStatus();
@@ -123,11 +128,15 @@ absl::Status Serve(AgentLink& link) {
 
 absl::Status Run(const Options& options) {
   ConfigureLibTorch(options);
-  CVT_RETURN_IF_ERROR(WarmUp());
+  Device* device = &Device::Cpu();
+  if (options.gpu) {
+    CVT_ASSIGN_OR_RETURN(device, Device::Gpu());
+  }
+  CVT_RETURN_IF_ERROR(WarmUp(*device));
   AgentLink link(std::make_unique<UnixConnection>(UniqueFd(options.agent_fd)), RealClock(),
                  EndWithoutAgent);
   CVT_RETURN_IF_ERROR(link.SendHello(MakeHello()));
-  return Serve(link);
+  return Serve(link, *device);
 }
 
 int Main(int argc, char** argv) {
@@ -137,6 +146,7 @@ int Main(int argc, char** argv) {
                 "waiting threads must leave the cores to their neighbours.");
   flags.Int("agent-fd", 0, &options.agent_fd, 0, 1 << 20, "inherited socket to the worker");
   flags.Int("threads", 0, &options.threads, 0, 1024, "compute threads; 0: OMP_NUM_THREADS");
+  flags.Bool("gpu", 0, &options.gpu, "compute on the first GPU that CUDA_VISIBLE_DEVICES names");
   flags.Bool("version", 0, &options.version, "print the version and exit");
   const auto parsed = flags.Parse(argc, argv);
   if (!parsed.ok()) {

@@ -43,8 +43,6 @@ struct AgentOptions {
   TransfersOptions transfers;
   // Address that collectives of trainers bind.
   std::string collective_address = "127.0.0.1";
-  // Limit of a slot, bytes; 0: none.
-  int64_t slot_memory_bytes = 0;
 };
 
 // What the agent is made of and who does what:
@@ -111,7 +109,8 @@ class Agent : private TrainerEvents, private CoordinatorClient::StreamListener {
   void Do(EndProcess& output);
 
   void StartIfReady(const AttemptKey& key);
-  trainer::v1::Start MakeStart(const Attempt& attempt, int rank) const;
+  trainer::v1::Start MakeStart(const Attempt& attempt,
+                               const session::v1::RankAssignment& rank) const;
   void OnResumeFile(const AttemptKey& key, absl::StatusOr<CachedFile> file);
   void EndUnstarted(const AttemptKey& key, v1::Cause cause, const std::string& message,
                     const std::string& damaged_checkpoint = "");

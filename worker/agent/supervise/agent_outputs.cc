@@ -100,12 +100,13 @@ void Agent::StartIfReady(const AttemptKey& key) {
   for (int i = 0; i < attempt.assign.ranks_size(); ++i) {
     const session::v1::RankAssignment& rank = attempt.assign.ranks(i);
     FindSlot(rank.slot())
-        ->Start(key, MakeStart(attempt, rank.rank()), std::move(resumes[static_cast<size_t>(i)]),
+        ->Start(key, MakeStart(attempt, rank), std::move(resumes[static_cast<size_t>(i)]),
                 clock_.SteadyNow());
   }
 }
 
-trainer::v1::Start Agent::MakeStart(const Attempt& attempt, int rank) const {
+trainer::v1::Start Agent::MakeStart(const Attempt& attempt,
+                                    const session::v1::RankAssignment& rank) const {
   trainer::v1::Start start;
   start.set_attempt(attempt.assign.attempt());
   start.set_lease_generation(attempt.assign.lease_generation());
@@ -113,11 +114,13 @@ trainer::v1::Start Agent::MakeStart(const Attempt& attempt, int rank) const {
   start.set_recipe_digest(attempt.assign.recipe_digest());
   start.set_plan_version(attempt.assign.plan_version());
   if (attempt.assign.has_dataset()) *start.mutable_dataset() = attempt.assign.dataset();
-  start.set_rank(rank);
+  start.set_rank(rank.rank());
   start.set_world_size(attempt.assign.world_size());
   start.set_logical_ranks(attempt.assign.logical_ranks());
   start.set_threads(options_.trainer.threads_per_slot);
-  start.set_memory_bytes(options_.slot_memory_bytes);
+  for (const v1::Slot& slot : options_.session.hello.slots()) {
+    if (slot.index() == rank.slot()) start.set_memory_bytes(slot.memory_bytes());
+  }
   if (attempt.assign.has_resume()) *start.mutable_resume() = attempt.assign.resume();
   if (attempt.assign.has_init()) *start.mutable_init() = attempt.assign.init();
   start.set_collective_address(options_.collective_address);

@@ -25,11 +25,14 @@ bool IsGoodEnd(v1::Cause cause) {
          cause == v1::CAUSE_PRUNED || cause == v1::CAUSE_PREEMPTED || cause == v1::CAUSE_CANCELLED;
 }
 
-std::map<std::string, std::string> Environment(const TrainerOptions& options) {
+// A trainer sees the GPU of its slot and no other.
+std::map<std::string, std::string> Environment(const TrainerOptions& options,
+                                               const std::string& gpu) {
   const std::string threads = absl::StrCat(options.threads_per_slot);
   return {{"OMP_NUM_THREADS", threads},      {"MKL_NUM_THREADS", threads},
           {"OPENBLAS_NUM_THREADS", threads}, {"OMP_WAIT_POLICY", "passive"},
-          {"OMP_DYNAMIC", "false"},          {"MKL_DYNAMIC", "false"}};
+          {"OMP_DYNAMIC", "false"},          {"MKL_DYNAMIC", "false"},
+          {"CUDA_VISIBLE_DEVICES", gpu}};
 }
 
 }  // namespace
@@ -54,7 +57,10 @@ void TrainerSlot::Spawn(absl::Duration now) {
     ProcessOptions process;
     process.argv = options_.command;
     process.argv.push_back(absl::StrCat("--agent-fd=", kSocketNumber));
-    process.environment = Environment(options_);
+    const auto slot = static_cast<size_t>(slot_);
+    const std::string gpu = slot < options_.gpus.size() ? options_.gpus[slot] : "";
+    if (!gpu.empty()) process.argv.push_back("--gpu");
+    process.environment = Environment(options_, gpu);
     process.descriptors = {{ends.second->fd(), kSocketNumber}};
     process.stdout_fd = output.get();
     process.stderr_fd = output.get();

@@ -31,6 +31,8 @@ struct TrainerOptions {
   std::string build_id;
   // Compute threads of a slot: OMP_NUM_THREADS and its like.
   int threads_per_slot = 1;
+  // By slot: the UUID of the GPU that its trainers see and compute on; empty: none.
+  std::vector<std::string> gpus;
   // Below the agent and a coordinator on the same machine, which need little and need it
   // at once.
   int nice = 5;

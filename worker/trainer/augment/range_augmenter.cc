@@ -37,18 +37,18 @@ struct Operation {
   }
 };
 
-at::Tensor RawScalar(double value) {
-  return at::scalar_tensor(value, at::kFloat).requires_grad_(true);
+at::Tensor RawScalar(double value, at::Device place) {
+  return at::scalar_tensor(value, at::TensorOptions(at::kFloat).device(place)).requires_grad_(true);
 }
 
 Operation MakeOperation(RangeAugmentOperation kind, const std::string& name,
-                        const plan::MagnitudeRange& range) {
+                        const plan::MagnitudeRange& range, at::Device place) {
   return {.kind = kind,
           .name = name,
           .low_interval = range.low,
           .high_interval = range.high,
-          .raw_low = RawScalar(range.raw_low),
-          .raw_high = RawScalar(range.raw_high)};
+          .raw_low = RawScalar(range.raw_low, place),
+          .raw_high = RawScalar(range.raw_high, place)};
 }
 
 // `count` of the pictures of a batch, without replacement, in random order.
@@ -85,7 +85,7 @@ class LearnedRanges : public RangeAugmenter {
       const std::vector<int64_t> chosen =
           Choose(batch, std::max<int64_t>(1, batch / 2),
                  plan::RangeAugmentChoiceStream(key, operation->kind));
-      const at::Tensor index = at::tensor(chosen, at::kLong);
+      const at::Tensor index = at::tensor(chosen, at::kLong).to(images.device());
       augmented = augmented.index_copy(
           0, index, Apply(*operation, augmented.index_select(0, index), chosen, key));
     }
@@ -122,7 +122,7 @@ class LearnedRanges : public RangeAugmenter {
           plan::RangeAugmentMagnitudeStream(sample, operation.kind).Uniform01Float();
     }
     const at::Tensor low = operation.Low();
-    const at::Tensor magnitude = low + u * (operation.High() - low);
+    const at::Tensor magnitude = low + u.to(low.device()) * (operation.High() - low);
     switch (operation.kind) {
       case RangeAugmentOperation::kBrightness:
         return pictures * magnitude;
@@ -132,7 +132,8 @@ class LearnedRanges : public RangeAugmenter {
       }
       case RangeAugmentOperation::kNoise:
         return pictures + magnitude * NormalNumbers(pictures.sizes(), chosen, key,
-                                                    plan::RangeAugmentNoiseStream);
+                                                    plan::RangeAugmentNoiseStream)
+                                          .to(pictures.device());
     }
     CVT_CHECK(false) << "unknown operation";
     return pictures;
@@ -164,7 +165,7 @@ absl::Status CheckStart(const std::string& name, bool given,
 }  // namespace
 
 absl::StatusOr<std::unique_ptr<RangeAugmenter>> RangeAugmenter::Create(
-    const cvtrain::v1::RangeAugment& spec) {
+    const cvtrain::v1::RangeAugment& spec, at::Device place) {
   using Spec = cvtrain::v1::RangeAugment;
   const auto& start = spec.start();
   CVT_RETURN_IF_ERROR(
@@ -177,13 +178,14 @@ absl::StatusOr<std::unique_ptr<RangeAugmenter>> RangeAugmenter::Create(
   std::vector<Operation> operations;
   for (const int operation : spec.operations()) {
     if (operation == Spec::OPERATION_BRIGHTNESS) {
-      operations.push_back(
-          MakeOperation(RangeAugmentOperation::kBrightness, "brightness", ranges.brightness));
+      operations.push_back(MakeOperation(RangeAugmentOperation::kBrightness, "brightness",
+                                         ranges.brightness, place));
     } else if (operation == Spec::OPERATION_CONTRAST) {
       operations.push_back(
-          MakeOperation(RangeAugmentOperation::kContrast, "contrast", ranges.contrast));
+          MakeOperation(RangeAugmentOperation::kContrast, "contrast", ranges.contrast, place));
     } else if (operation == Spec::OPERATION_NOISE) {
-      operations.push_back(MakeOperation(RangeAugmentOperation::kNoise, "noise", ranges.noise));
+      operations.push_back(
+          MakeOperation(RangeAugmentOperation::kNoise, "noise", ranges.noise, place));
     }
   }
   if (operations.empty()) {

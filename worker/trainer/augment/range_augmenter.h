@@ -27,8 +27,9 @@ class RangeAugmenter {
  public:
   // `spec` is resolved and valid. INVALID_ARGUMENT (RECIPE_INVALID) if a start range lies outside
   // its clip interval.
+  // `place`: where its scalars are, and the pictures will be.
   static absl::StatusOr<std::unique_ptr<RangeAugmenter>> Create(
-      const cvtrain::v1::RangeAugment& spec);
+      const cvtrain::v1::RangeAugment& spec, at::Device place = at::Device(at::DeviceType::CPU));
 
   virtual ~RangeAugmenter() = default;
 

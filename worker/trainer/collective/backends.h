@@ -25,6 +25,10 @@ std::unique_ptr<ProcessGroup> NewSharedRanks(const ProcessGroup::Options& option
                                              c10::intrusive_ptr<c10d::Store> store,
                                              std::string* why);
 
+// cuda/nccl_ranks.cc, in the module for GPUs: `options.place` is one. CudaModule::new_nccl_ranks
+// has this type. The caller owns the result.
+using NewNcclRanks = ProcessGroup* (*)(const ProcessGroup::Options* options, c10d::Store* store);
+
 }  // namespace cvtrain::trainer
 
 #endif  // CVTRAIN_WORKER_TRAINER_COLLECTIVE_BACKENDS_H_

@@ -2,6 +2,7 @@
 #include <torch/utils.h>
 
 #include <chrono>
+#include <csignal>
 #include <torch/csrc/distributed/c10d/ProcessGroupGloo.hpp>
 #include <utility>
 #include <vector>
@@ -23,6 +24,8 @@ class GlooSum : public PendingSum {
 class GlooRanks : public ProcessGroup {
  public:
   GlooRanks(const Options& options, c10::intrusive_ptr<c10d::Store> store) : options_(options) {
+    // It writes to sockets of ranks that may be gone: that is its error, not the process's end.
+    std::signal(SIGPIPE, SIG_IGN);
     const auto timeout = std::chrono::milliseconds(absl::ToInt64Milliseconds(options.timeout));
     auto gloo_options = c10d::ProcessGroupGloo::Options::create(timeout);
     gloo_options->threads = 1;

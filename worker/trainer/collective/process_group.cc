@@ -8,6 +8,7 @@
 
 #include "worker/trainer/collective/backends.h"
 #include "worker/trainer/collective/relay_store.h"
+#include "worker/trainer/device/cuda_module.h"
 
 namespace cvtrain::trainer {
 namespace {
@@ -43,6 +44,12 @@ std::unique_ptr<ProcessGroup> ProcessGroup::Create(const Options& options,
   if (options.world_size == 1) return std::make_unique<OneRank>();
   const auto timeout = std::chrono::milliseconds(absl::ToInt64Milliseconds(options.timeout));
   auto store = c10::make_intrusive<RelayStore>(transport, timeout);
+  if (options.place.is_cuda()) {
+    const auto module = CudaModule::Load();
+    TORCH_CHECK_WITH(DistBackendError, module.ok(), module.status().ToString());
+    const auto new_ranks = reinterpret_cast<NewNcclRanks>((*module)->new_nccl_ranks);
+    return std::unique_ptr<ProcessGroup>(new_ranks(&options, store.get()));
+  }
   if (options.backend != Backend::kGloo) {
     std::string why;
     std::unique_ptr<ProcessGroup> shared = NewSharedRanks(options, store, &why);

@@ -2,6 +2,7 @@
 #define CVTRAIN_WORKER_TRAINER_COLLECTIVE_PROCESS_GROUP_H_
 
 #include <ATen/core/Tensor.h>
+#include <c10/core/Device.h>
 
 #include <cstdint>
 #include <memory>
@@ -9,9 +10,10 @@
 #include <vector>
 
 #include "absl/time/time.h"
-#include "worker/trainer/collective/store_transport.h"
 
 namespace cvtrain::trainer {
+
+class StoreTransport;
 
 // A sum that is under way. Destroying it without waiting is allowed only when the group goes too.
 class PendingSum {
@@ -32,7 +34,8 @@ class ProcessGroup {
  public:
   // How the ranks reach each other.
   enum class Backend {
-    kAutomatic,     // shared memory if all of them run on this machine, else Gloo
+    // NCCL on GPUs; else shared memory if all of them run on this machine; else Gloo
+    kAutomatic,
     kSharedMemory,  // or an error
     kGloo,
   };
@@ -40,6 +43,9 @@ class ProcessGroup {
     int32_t rank = 0;
     int32_t world_size = 1;
     Backend backend = Backend::kAutomatic;
+    // Where the tensors of this rank live, the same kind on all ranks. Numbers in host memory may
+    // be summed with every backend.
+    at::Device place = at::Device(at::DeviceType::CPU);
     // Address that this rank listens on for its peers, with Gloo; loopback unless configured.
     std::string address = "127.0.0.1";
     // Longest wait for a peer, with Gloo and for the store. Long on purpose, see above.

@@ -4,6 +4,7 @@
 #include <torch/types.h>
 #include <torch/utils.h>
 
+#include <algorithm>
 #include <cmath>
 #include <utility>
 #include <variant>
@@ -23,11 +24,12 @@ struct Overload : Fs... {
 template <typename... Fs>
 Overload(Fs...) -> Overload<Fs...>;
 
-at::Tensor NewTensor(const plan::TensorSpec& spec, bool channels_last) {
+at::Tensor NewTensor(const plan::TensorSpec& spec, const Network::Options& options) {
   const auto dtype = spec.IsInteger() ? at::ScalarType::Long : at::ScalarType::Float;
-  const auto format = channels_last && spec.shape.size() == 4 ? at::MemoryFormat::ChannelsLast
-                                                              : at::MemoryFormat::Contiguous;
-  return at::zeros(spec.shape, at::TensorOptions(dtype)).contiguous(format);
+  const auto format = options.channels_last && spec.shape.size() == 4
+                          ? at::MemoryFormat::ChannelsLast
+                          : at::MemoryFormat::Contiguous;
+  return at::zeros(spec.shape, at::TensorOptions(dtype).device(options.place)).contiguous(format);
 }
 
 // Draws in the logical order of the tensor, whatever its memory format is.
@@ -73,7 +75,11 @@ at::Tensor DrawMask(double probability, KeyedStream stream, at::IntArrayRef shap
                     const at::TensorOptions& options) {
   at::Generator generator = at::detail::createCPUGenerator(stream.NextU64());
   const double kept = 1 - probability;
-  return at::empty(shape, options).bernoulli_(kept, generator).div_(kept);
+  // On the CPU: the same numbers wherever the network is computed.
+  return at::empty(shape, options.device(at::DeviceType::CPU))
+      .bernoulli_(kept, generator)
+      .div_(kept)
+      .to(options.device());
 }
 
 }  // namespace
@@ -83,7 +89,7 @@ Network::Network(plan::NetworkDescription description, const Options& options)
   specs_ = plan::StateTensors(description_);
   layers_.resize(description_.layers.size());
   for (const plan::TensorSpec& spec : specs_) {
-    at::Tensor tensor = NewTensor(spec, options_.channels_last);
+    at::Tensor tensor = NewTensor(spec, options_);
     const bool is_trained = spec.IsParameter() && !IsFrozen(static_cast<size_t>(spec.layer));
     if (is_trained) tensor.set_requires_grad(true);
     if (spec.init == plan::TensorInit::kOffsets) {
@@ -101,6 +107,11 @@ Network::Network(plan::NetworkDescription description, const Options& options)
     }
   }
   overwrites_input_ = plan::OverwritesInput(description_);
+  has_dropout_ = std::any_of(description_.layers.begin(), description_.layers.end(),
+                             [](const plan::Layer& layer) {
+                               return std::holds_alternative<plan::Dropout>(layer.op) ||
+                                      std::holds_alternative<plan::DropPath>(layer.op);
+                             });
 }
 
 void Network::Initialize(uint64_t seed) {

@@ -29,6 +29,8 @@ struct BatchPart {
 class Network {
  public:
   struct Options {
+    // Where it is computed.
+    at::Device place = at::Device(at::DeviceType::CPU);
     // Keeps weights and activations with channels innermost. Faster for bottleneck blocks, slower
     // for basic ones on a CPU: measured, not derived. Results differ in rounding only.
     bool channels_last = false;
@@ -82,6 +84,8 @@ class Network {
   // Those that are trained.
   std::vector<at::Tensor> Parameters() const;
 
+  // Whether a forward pass of training draws what it leaves out.
+  bool has_dropout() const { return has_dropout_; }
   const plan::NetworkDescription& description() const { return description_; }
   bool channels_last() const { return options_.channels_last; }
 
@@ -111,6 +115,7 @@ class Network {
   std::vector<LayerTensors> layers_;    // by layer; share memory with states_
   std::vector<size_t> last_use_;        // by layer: the last layer that reads it
   std::vector<bool> overwrites_input_;  // by layer
+  bool has_dropout_ = false;
 };
 
 }  // namespace cvtrain::trainer

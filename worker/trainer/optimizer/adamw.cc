@@ -8,8 +8,13 @@
 namespace cvtrain::trainer {
 
 AdamW::AdamW(const Options& options, std::vector<ParameterGroup> groups)
-    : options_(options), groups_(std::move(groups)), step_(at::zeros({}, at::kFloat)) {
+    : options_(options), groups_(std::move(groups)) {
   at::NoGradGuard no_grad;
+  at::TensorOptions of_step(at::kFloat);
+  for (const ParameterGroup& group : groups_) {
+    if (!group.parameters.empty()) of_step = of_step.device(group.parameters[0].device());
+  }
+  step_ = at::zeros({}, of_step);
   for (const ParameterGroup& group : groups_) {
     std::vector<at::Tensor>& means = means_.emplace_back();
     std::vector<at::Tensor>& squares = squares_.emplace_back();

@@ -14,10 +14,10 @@ constexpr int64_t kGrowthInterval = 2'000;
 
 }  // namespace
 
-LossScaler::LossScaler()
-    : scale_(at::full({}, kStart, at::kFloat)),
-      good_steps_(at::zeros({}, at::kInt)),
-      overflow_(at::zeros({}, at::kFloat)) {}
+LossScaler::LossScaler(at::Device place)
+    : scale_(at::full({}, kStart, at::TensorOptions(at::kFloat).device(place))),
+      good_steps_(at::zeros({}, at::TensorOptions(at::kInt).device(place))),
+      overflow_(at::zeros({}, at::TensorOptions(at::kFloat).device(place))) {}
 
 double LossScaler::scale() const { return scale_.item<double>(); }
 

@@ -13,7 +13,8 @@ namespace cvtrain::trainer {
 // Throws c10::Error.
 class LossScaler {
  public:
-  LossScaler();
+  // `place`: where the gradients are.
+  explicit LossScaler(at::Device place = at::Device(at::DeviceType::CPU));
 
   double scale() const;
 

@@ -97,6 +97,10 @@ absl::Status CheckTensor(const CheckpointView::Tensor& has, const at::Tensor& wa
   return absl::OkStatus();
 }
 
+bool LiesAsInFiles(const at::Tensor& tensor) {
+  return tensor.is_contiguous() && tensor.device().is_cpu();
+}
+
 // A part of the file that lies in memory as the tensor has it.
 struct Segment {
   const char* from = nullptr;
@@ -124,7 +128,7 @@ absl::Status CheckAndCopy(const CheckpointView& view,
   at::NoGradGuard no_grad;
   std::vector<Segment> segments;
   for (size_t i = 0; i < tensors.size(); ++i) {
-    if (!tensors[i].tensor.is_contiguous() || from[i].data.empty()) continue;
+    if (!LiesAsInFiles(tensors[i].tensor) || from[i].data.empty()) continue;
     segments.push_back({from[i].data.data(), static_cast<char*>(tensors[i].tensor.data_ptr()),
                         static_cast<int64_t>(from[i].data.size())});
   }
@@ -151,10 +155,10 @@ absl::Status CheckAndCopy(const CheckpointView& view,
   CVT_RETURN_IF_ERROR(status);
   for (size_t i = 0; i < tensors.size(); ++i) {
     at::Tensor tensor = tensors[i].tensor;
-    if (tensor.is_contiguous()) continue;
+    if (LiesAsInFiles(tensor)) continue;
     // from_blob() wants a mutable pointer and does not write.
     tensor.copy_(at::from_blob(const_cast<char*>(from[i].data.data()), tensor.sizes(),
-                               tensor.options().requires_grad(false)));
+                               tensor.options().device(at::kCPU).requires_grad(false)));
   }
   return absl::OkStatus();
 }

@@ -22,7 +22,7 @@ constexpr absl::Duration kPollInterval = absl::Milliseconds(100);
 }  // namespace
 
 absl::StatusOr<std::unique_ptr<Snapshotter>> Snapshotter::Create(
-    std::vector<SnapshotTensor> tensors, CheckpointSink& sink) {
+    std::vector<SnapshotTensor> tensors, CheckpointSink& sink, Device& device) {
   std::vector<formats::TensorSpec> specs;
   for (const SnapshotTensor& tensor : tensors) {
     CVT_ASSIGN_OR_RETURN(const auto type, DataTypeOf(tensor.tensor));
@@ -30,14 +30,16 @@ absl::StatusOr<std::unique_ptr<Snapshotter>> Snapshotter::Create(
   }
   CVT_ASSIGN_OR_RETURN(formats::CheckpointLayout layout,
                        formats::CheckpointLayout::Plan(std::move(specs)));
-  return std::unique_ptr<Snapshotter>(new Snapshotter(std::move(layout), std::move(tensors), sink));
+  return std::unique_ptr<Snapshotter>(
+      new Snapshotter(std::move(layout), std::move(tensors), sink, device));
 }
 
 Snapshotter::Snapshotter(formats::CheckpointLayout layout, std::vector<SnapshotTensor> tensors,
-                         CheckpointSink& sink)
+                         CheckpointSink& sink, Device& device)
     : layout_(std::move(layout)),
       tensors_(std::move(tensors)),
       sink_(sink),
+      device_(device),
       copier_("cvt-snapshot", [this](StopToken) { Run(); }) {
   sink_.SetReleaseHandler([this](const CheckpointSink::Release& release) { Released(release); });
 }
@@ -48,6 +50,10 @@ Snapshotter::~Snapshotter() {
     ending_ = true;
   }
   copier_.Join();
+  {
+    absl::MutexLock lock(&mu_);
+    for (Buffer& buffer : buffers_) device_.Unpin(buffer.memory.mutable_bytes());
+  }
   sink_.SetReleaseHandler(nullptr);
 }
 
@@ -77,6 +83,7 @@ void Snapshotter::MakeBuffers() {
       break;
     }
     memory = *std::move(made);
+    device_.Pin(memory.mutable_bytes());
   }
   absl::MutexLock lock(&mu_);
   for (size_t i = 0; i < memories.size(); ++i) buffers_[i].memory = std::move(memories[i]);
@@ -124,6 +131,7 @@ absl::StatusOr<bool> Snapshotter::Save(const formats::CheckpointManifest& manife
   }
   CVT_RETURN_IF_ERROR(layout_.WriteHeaderAndManifest(manifest, file));
   Copy(Changed::kByForwardPasses, file);
+  device_.Mark();
   {
     absl::MutexLock lock(&mu_);
     copying_ = {.buffer = *number,
@@ -150,7 +158,7 @@ void Snapshotter::CopyAndHandOver(const CheckpointSink::Notice& copied) {
     absl::MutexLock lock(&mu_);
     file = buffers_[static_cast<size_t>(notice.buffer)].memory.mutable_bytes();
   }
-  Copy(Changed::kByUpdates, file);
+  device_.CopyFromMark([&] { Copy(Changed::kByUpdates, file); });
   {
     // Before the notice: the release may come before the call returns.
     absl::MutexLock lock(&mu_);
@@ -172,9 +180,11 @@ void Snapshotter::Copy(Changed changed, absl::Span<char> file) const {
     if (by_forward != (changed == Changed::kByForwardPasses)) continue;
     const at::Tensor& tensor = tensors_[i].tensor;
     const auto index = static_cast<int>(i);
-    // A checkpoint's order of elements is the logical one, whatever the memory format.
-    at::from_blob(file.data() + layout_.tensor_offset(index), tensor.sizes(), tensor.options())
-        .copy_(tensor);
+    // A checkpoint's order of elements is the logical one, whatever the memory format. What runs
+    // beside computing on a GPU is waited for in CopyFromMark().
+    at::from_blob(file.data() + layout_.tensor_offset(index), tensor.sizes(),
+                  tensor.options().device(at::kCPU))
+        .copy_(tensor, /*non_blocking=*/changed == Changed::kByUpdates);
   }
 }
 

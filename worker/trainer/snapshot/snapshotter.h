@@ -18,6 +18,7 @@
 #include "common/memfd.h"
 #include "common/thread.h"
 #include "formats/checkpoint/checkpoint.h"
+#include "worker/trainer/device/device.h"
 #include "worker/trainer/snapshot/snapshot_tensor.h"
 
 namespace cvtrain::trainer {
@@ -65,10 +66,12 @@ class CheckpointSink {
 // else calls FinishCopy() before. Both are called by one thread, the training loop's.
 class Snapshotter {
  public:
-  // `tensors`: what checkpoints hold; they stay the same for the attempt. `sink` must outlive
-  // this. INVALID_ARGUMENT if they cannot be a checkpoint: see formats::CheckpointLayout.
+  // `tensors`: what checkpoints hold; they are on `device` and stay the same for the attempt.
+  // `sink` and `device` must outlive this. INVALID_ARGUMENT if they cannot be a checkpoint: see
+  // formats::CheckpointLayout.
   static absl::StatusOr<std::unique_ptr<Snapshotter>> Create(std::vector<SnapshotTensor> tensors,
-                                                             CheckpointSink& sink);
+                                                             CheckpointSink& sink,
+                                                             Device& device = Device::Cpu());
 
   // Waits for a copy that runs; not for the sink, which has its own descriptors.
   ~Snapshotter();
@@ -109,7 +112,7 @@ class Snapshotter {
   };
 
   Snapshotter(formats::CheckpointLayout layout, std::vector<SnapshotTensor> tensors,
-              CheckpointSink& sink);
+              CheckpointSink& sink, Device& device);
 
   // The thread's: makes the buffers, then copies until the destructor runs.
   void Run() ABSL_LOCKS_EXCLUDED(mu_);
@@ -129,6 +132,7 @@ class Snapshotter {
   const formats::CheckpointLayout layout_;
   const std::vector<SnapshotTensor> tensors_;
   CheckpointSink& sink_;
+  Device& device_;
 
   absl::Mutex mu_;
   // Set when the buffers are there, or why they are not.

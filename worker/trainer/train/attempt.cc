@@ -44,7 +44,13 @@ AttemptResult ResultOf(const Loop& loop, const absl::Status& status, const Train
 
 AttemptResult RunAttempt(const v1::Start& start, const UniqueFd& checkpoint,
                          const AttemptServices& services) {
-  SetMemoryLimit(start.memory_bytes());
+  const bool on_gpu = services.device.is_gpu();
+  SetMemoryLimit(on_gpu ? 0 : start.memory_bytes());
+  services.device.SetMemoryLimit(start.memory_bytes());
+  // The same bits in every run are promised on a CPU only: some operations have no such form on a
+  // GPU, and the fastest ones are tried out there.
+  at::globalContext().setDeterministicAlgorithms(!on_gpu, /*warn_only=*/false);
+  at::globalContext().setBenchmarkCuDNN(on_gpu);
   at::set_num_threads(std::max(start.threads(), 1));
   if (start.recipe().task() == cvtrain::v1::Recipe::TASK_SYNTHETIC) {
     SyntheticLoop loop(start, services);

@@ -10,6 +10,7 @@
 #include "cvtrain/trainer/v1/trainer.pb.h"
 #include "worker/trainer/collective/store_transport.h"
 #include "worker/trainer/data/batch_source.h"
+#include "worker/trainer/device/device.h"
 #include "worker/trainer/snapshot/snapshotter.h"
 #include "worker/trainer/train/host.h"
 
@@ -22,6 +23,7 @@ struct AttemptServices {
   StoreTransport& store;
   const BatchSourceFactory& batch_sources;
   const Clock& clock;
+  Device& device = Device::Cpu();
 };
 
 struct AttemptResult {

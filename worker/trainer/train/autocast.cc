@@ -15,18 +15,19 @@ std::optional<at::ScalarType> AutocastTypeOf(cvtrain::v1::Recipe::Precision prec
   }
 }
 
-AutocastScope::AutocastScope(std::optional<at::ScalarType> type)
-    : before_(at::autocast::is_autocast_enabled(at::kCPU)),
-      type_before_(at::autocast::get_autocast_dtype(at::kCPU)) {
-  at::autocast::set_autocast_enabled(at::kCPU, type.has_value());
-  if (type.has_value()) at::autocast::set_autocast_dtype(at::kCPU, *type);
+AutocastScope::AutocastScope(std::optional<at::ScalarType> type, at::DeviceType device)
+    : device_(device),
+      before_(at::autocast::is_autocast_enabled(device_)),
+      type_before_(at::autocast::get_autocast_dtype(device_)) {
+  at::autocast::set_autocast_enabled(device_, type.has_value());
+  if (type.has_value()) at::autocast::set_autocast_dtype(device_, *type);
 }
 
 AutocastScope::~AutocastScope() {
   // Casts of the weights are of no use after the optimizer has changed them.
   at::autocast::clear_cache();
-  at::autocast::set_autocast_enabled(at::kCPU, before_);
-  at::autocast::set_autocast_dtype(at::kCPU, type_before_);
+  at::autocast::set_autocast_enabled(device_, before_);
+  at::autocast::set_autocast_dtype(device_, type_before_);
 }
 
 }  // namespace cvtrain::trainer

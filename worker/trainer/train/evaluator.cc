@@ -137,8 +137,7 @@ absl::StatusOr<Evaluator::Score> Evaluator::MeasureUnder(
 Evaluator::Score Evaluator::Measure(const at::Tensor& images, const Batch& batch,
                                     at::Tensor confusion) {
   const at::Tensor logits = learner_.Forward(learner_.Prepare(images), Network::Mode::kEvaluate);
-  const at::Tensor labels =
-      at::from_blob(const_cast<int64_t*>(batch.labels.data()), {batch.count}, at::kLong);
+  const at::Tensor labels = learner_.LabelsOf(batch);
   // The place of the right class among the logits: how many are larger. What is not a number
   // counts as larger, and is smaller than nothing: a network of NaN is never right.
   const at::Tensor own = logits.gather(1, labels.unsqueeze(1));
@@ -153,7 +152,7 @@ Evaluator::Score Evaluator::Measure(const at::Tensor& images, const Batch& batch
       .bins = {}};
   const auto [confidence, first] = at::softmax(logits.to(at::kDouble), 1).max(1);
   if (confusion.defined()) {
-    confusion.add_(at::bincount(labels * logits.size(1) + first, {}, confusion.numel()));
+    confusion.add_(at::bincount(labels * logits.size(1) + first, {}, confusion.numel()).cpu());
   }
   // Bins are open below: a confidence of 1/15 is in the first.
   const at::Tensor bin = confidence.nan_to_num(0)
@@ -163,7 +162,7 @@ Evaluator::Score Evaluator::Measure(const at::Tensor& images, const Batch& batch
                              .clamp(0, static_cast<double>(kBins) - 1)
                              .to(at::kLong);
   const auto sums = [&](const at::Tensor& values) {
-    return at::bincount(bin, values, kBins).to(at::kDouble).contiguous();
+    return at::bincount(bin, values, kBins).to(at::kDouble).cpu().contiguous();
   };
   const at::Tensor counts = sums({}), confidences = sums(confidence),
                    rights = sums(right.to(at::kDouble));

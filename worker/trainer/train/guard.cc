@@ -39,6 +39,10 @@ absl::Status Guard(absl::string_view doing, int world_size,
     return body();
   } catch (const c10::OutOfMemoryError& error) {
     return OutOfMemory(doing, error.what_without_backtrace());
+  } catch (const c10::AcceleratorError& error) {
+    // Whatever it computed is lost, and so is the process: its GPU answers it no more.
+    return FailedPrecondition(Reason::kDeviceFault,
+                              absl::StrCat(doing, ": ", FirstLine(error.what_without_backtrace())));
   } catch (const c10::DistError& error) {
     return failure(true, error.what_without_backtrace());
   } catch (const c10::Error& error) {

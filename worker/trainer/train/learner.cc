@@ -21,17 +21,29 @@ namespace {
 
 using storage::v1::Tensor;
 
-// Where convolutions keep weights and pictures: channels innermost pays for bottleneck blocks, and
-// costs for basic ones.
+// Where convolutions keep weights and pictures. On a CPU channels innermost pays for bottleneck
+// blocks, and costs for basic ones; on a GPU it is what tensor cores want.
 constexpr int kDepthOfBottlenecks = 50;
+
+bool ChannelsLastPays(const cvtrain::v1::Model& model, const Device& device) {
+  return device.is_gpu() || model.resnet().depth() >= kDepthOfBottlenecks;
+}
 
 // Of the optimizer's groups, that of RangeAugment's scalars: after those that decay and those that
 // do not.
 constexpr size_t kAugmentGroup = 2;
 
-at::Tensor PerChannel(const std::vector<double>& values) {
+at::Tensor PerChannel(const std::vector<double>& values, at::Device place) {
   if (values.empty()) return {};
-  return at::tensor(values, at::kFloat).view({1, static_cast<int64_t>(values.size()), 1, 1});
+  return at::tensor(values, at::kFloat)
+      .to(place)
+      .view({1, static_cast<int64_t>(values.size()), 1, 1});
+}
+
+// Of a whole batch.
+double ShareOf(const at::Tensor& images, const BatchPart& part) {
+  if (part.batch_size == 0) return 1;
+  return static_cast<double>(images.size(0)) / static_cast<double>(part.batch_size);
 }
 
 SnapshotTensor ToSnapshot(const Network::State& state) {
@@ -43,13 +55,14 @@ SnapshotTensor ToSnapshot(const Network::State& state) {
 
 absl::StatusOr<std::unique_ptr<Learner>> Learner::Create(const cvtrain::v1::Recipe& recipe,
                                                          int32_t logical_ranks, ProcessGroup& group,
-                                                         Begin begin) {
+                                                         Begin begin, Device& device) {
   CVT_ASSIGN_OR_RETURN(plan::NetworkDescription description, plan::DescribeNetwork(recipe.model()));
   CVT_ASSIGN_OR_RETURN(
       std::vector<bool> frozen,
       plan::FrozenLayers(description, {recipe.frozen().begin(), recipe.frozen().end()}));
   Options options = {
-      .network = {.channels_last = recipe.model().resnet().depth() >= kDepthOfBottlenecks,
+      .network = {.place = device.place(),
+                  .channels_last = ChannelsLastPays(recipe.model(), device),
                   .frozen = std::move(frozen)},
       .label_smoothing = recipe.loss().label_smoothing(),
       .autocast = AutocastTypeOf(recipe.precision()),
@@ -65,28 +78,36 @@ absl::StatusOr<std::unique_ptr<Learner>> Learner::Create(const cvtrain::v1::Reci
     options.mean.assign(normalize.mean().begin(), normalize.mean().end());
     options.std.assign(normalize.std().begin(), normalize.std().end());
   }
-  auto learner = std::unique_ptr<Learner>(new Learner(options, std::move(description), group));
+  auto learner =
+      std::unique_ptr<Learner>(new Learner(options, std::move(description), group, device));
   if (begin == Begin::kDrawn) learner->network_.Initialize(recipe.seed());
   if (recipe.augmentation().has_range_augment()) {
-    CVT_ASSIGN_OR_RETURN(learner->augmenter_,
-                         RangeAugmenter::Create(recipe.augmentation().range_augment()));
+    CVT_ASSIGN_OR_RETURN(
+        learner->augmenter_,
+        RangeAugmenter::Create(recipe.augmentation().range_augment(), device.place()));
   }
   learner->batch_augmenter_.emplace(recipe.augmentation(), recipe.model().num_classes());
   learner->set_micro_batches(std::max(recipe.micro_batches(), 1));
   learner->MakeOptimizer(recipe);
   if (recipe.has_ema()) learner->MakeAverage(recipe);
   if (recipe.precision() == cvtrain::v1::Recipe::PRECISION_FP16) {
-    learner->scaler_ = std::make_unique<LossScaler>();
+    learner->scaler_ = std::make_unique<LossScaler>(device.place());
+  }
+  // What is drawn differs from step to step, and a sum over ranks is waited for outside of it.
+  if (!learner->network_.has_dropout() && group.world_size() == 1) {
+    learner->recorder_ = device.NewRecorder();
   }
   return learner;
 }
 
-Learner::Learner(const Options& options, plan::NetworkDescription description, ProcessGroup& group)
+Learner::Learner(const Options& options, plan::NetworkDescription description, ProcessGroup& group,
+                 Device& device)
     : options_(options),
       group_(group),
+      device_(device),
       network_(std::move(description), options.network),
-      mean_(PerChannel(options.mean)),
-      std_(PerChannel(options.std)) {}
+      mean_(PerChannel(options.mean, device.place())),
+      std_(PerChannel(options.std, device.place())) {}
 
 void Learner::MakeOptimizer(const cvtrain::v1::Recipe& recipe) {
   const cvtrain::v1::Optimizer& spec = recipe.optimizer();
@@ -143,15 +164,21 @@ void Learner::MakeAverage(const cvtrain::v1::Recipe& recipe) {
 }
 
 at::Tensor Learner::ToUnit(const Batch& batch) const {
-  // The bytes are only read, and copied by the conversion.
+  // The bytes are only read. They go to a GPU as they are, a quarter of what floats would be.
   const at::Tensor bytes = at::from_blob(const_cast<uint8_t*>(batch.pixels.data()),
                                          {batch.count, batch.height, batch.width, 3}, at::kByte);
   at::Tensor images =
       at::empty({batch.count, 3, batch.height, batch.width},
                 at::TensorOptions(at::kFloat)
+                    .device(device_.place())
                     .memory_format(network_.channels_last() ? at::MemoryFormat::ChannelsLast
                                                             : at::MemoryFormat::Contiguous));
-  return images.copy_(bytes.permute({0, 3, 1, 2})).div_(255);
+  return images.copy_(bytes.to(device_.place()).permute({0, 3, 1, 2})).div_(255);
+}
+
+at::Tensor Learner::LabelsOf(const Batch& batch) const {
+  return at::from_blob(const_cast<int64_t*>(batch.labels.data()), {batch.count}, at::kLong)
+      .to(device_.place());
 }
 
 at::Tensor Learner::Prepare(const at::Tensor& images) const {
@@ -160,7 +187,7 @@ at::Tensor Learner::Prepare(const at::Tensor& images) const {
 
 at::Tensor Learner::Forward(const at::Tensor& images, Network::Mode mode,
                             const plan::RankStepKey& key, const BatchPart& part) {
-  const AutocastScope autocast(options_.autocast);
+  const AutocastScope autocast(options_.autocast, device_.place().type());
   return network_.Forward(images, mode, key, part).to(at::kFloat);
 }
 
@@ -183,12 +210,41 @@ void Learner::RestartAverages() {
 
 void Learner::BeginStep() { ZeroGradients(parameters_); }
 
-double Learner::LossFactor() const {
-  return (scaler_ != nullptr ? scaler_->scale() : 1) / options_.logical_ranks;
+at::Tensor Learner::Weighed(const at::Tensor& loss) const {
+  const at::Tensor share = loss * (1.0 / options_.logical_ranks);
+  return scaler_ != nullptr ? share * scaler_->scale_tensor() : share;
 }
 
 double Learner::RunPart(const at::Tensor& images, const at::Tensor& targets, const BatchPart& part,
                         const plan::RankStepKey& key, const at::Tensor& augment_loss) {
+  // Gradients of the pictures themselves are for what made them, which is not recorded.
+  const bool is_recorded = recorder_ != nullptr && !images.requires_grad();
+  const at::Tensor task_loss = is_recorded
+                                   ? DifferentiateRecorded(images, targets, part, key)
+                                   : Differentiate(images, targets, part, key, augment_loss);
+  return ShareOf(images, part) * task_loss.item<double>();
+}
+
+at::Tensor Learner::DifferentiateRecorded(const at::Tensor& images, const at::Tensor& targets,
+                                          const BatchPart& part, const plan::RankStepKey& key) {
+  const Recorder::Key id = {images.size(2),  images.size(3),        images.size(0),
+                            part.batch_size, key.logical_rank == 0, targets.is_floating_point()};
+  RecordedPart& recorded = recorded_[id];
+  if (!recorded.images.defined()) {
+    recorded.images = images.clone();
+    recorded.targets = targets.clone();
+  } else {
+    recorded.images.copy_(images);
+    recorded.targets.copy_(targets);
+  }
+  recorder_->Run(
+      id, [&] { recorded.loss = Differentiate(recorded.images, recorded.targets, part, key, {}); });
+  return recorded.loss;
+}
+
+at::Tensor Learner::Differentiate(const at::Tensor& images, const at::Tensor& targets,
+                                  const BatchPart& part, const plan::RankStepKey& key,
+                                  const at::Tensor& augment_loss) {
   const Network::Mode mode =
       key.logical_rank == 0 ? Network::Mode::kTrain : Network::Mode::kTrainFrozenBuffers;
   const at::Tensor logits = Forward(images, mode, key, part);
@@ -196,13 +252,11 @@ double Learner::RunPart(const at::Tensor& images, const at::Tensor& targets, con
   const at::Tensor task_loss =
       at::cross_entropy_loss(logits, targets, {}, at::Reduction::Mean,
                              /*ignore_index=*/-100, options_.label_smoothing);
-  const double share = part.batch_size == 0 ? 1.0
-                                            : static_cast<double>(images.size(0)) /
-                                                  static_cast<double>(part.batch_size);
+  const double share = ShareOf(images, part);
   at::Tensor loss = share == 1 ? task_loss : task_loss * share;
   if (augment_loss.defined()) loss = loss + augment_loss;
-  (loss * LossFactor()).backward();
-  return share * task_loss.item<double>();
+  Weighed(loss).backward();
+  return task_loss.detach();
 }
 
 Learner::RankLoss Learner::Accumulate(const Batch& batch, const plan::RankStepKey& key,
@@ -214,12 +268,11 @@ Learner::RankLoss Learner::Accumulate(const Batch& batch, const plan::RankStepKe
     RangeAugmenter::Output output = augmenter_->Forward(images, target_mse, key);
     images = std::move(output.images);
     augment_loss = std::move(output.loss);
-    const at::Tensor mse = output.mse.contiguous();
+    const at::Tensor mse = output.mse.cpu().contiguous();
     result.mse.assign(mse.data_ptr<float>(), mse.data_ptr<float>() + mse.numel());
     result.augment = augment_loss.item<double>();
   }
-  const at::Tensor labels =
-      at::from_blob(const_cast<int64_t*>(batch.labels.data()), {batch.count}, at::kLong);
+  const at::Tensor labels = LabelsOf(batch);
   const BatchAugmenter::Output whole = batch_augmenter_->Apply(Prepare(images), labels, key);
 
   const bool reduces = reduction == Reduction::kNow && reducer_ != nullptr;
@@ -240,8 +293,7 @@ Learner::RankLoss Learner::Accumulate(const Batch& batch, const plan::RankStepKe
                            {.first = first, .batch_size = batch.count}, key, {});
   }
   if (has_common) {
-    torch::autograd::backward({whole.images, augment_loss * LossFactor()},
-                              {input.grad(), at::Tensor()});
+    torch::autograd::backward({whole.images, Weighed(augment_loss)}, {input.grad(), at::Tensor()});
   }
   return result;
 }

@@ -5,6 +5,7 @@
 #include <c10/core/ScalarType.h>
 
 #include <cstdint>
+#include <map>
 #include <memory>
 #include <optional>
 #include <set>
@@ -19,6 +20,7 @@
 #include "worker/trainer/collective/gradient_reducer.h"
 #include "worker/trainer/collective/process_group.h"
 #include "worker/trainer/data/batch_source.h"
+#include "worker/trainer/device/device.h"
 #include "worker/trainer/model/network.h"
 #include "worker/trainer/optimizer/loss_scaler.h"
 #include "worker/trainer/optimizer/moving_average.h"
@@ -43,12 +45,13 @@ class Learner {
     kRestored,  // by the caller, who fills all of States()
   };
 
-  // `recipe` is resolved. `group` must outlive this.
+  // `recipe` is resolved. `group` and `device` must outlive this.
   // INVALID_ARGUMENT (RECIPE_INVALID) if the recipe has no network, or one that does not exist, or
   // freezes layers that it has not.
   static absl::StatusOr<std::unique_ptr<Learner>> Create(const cvtrain::v1::Recipe& recipe,
                                                          int32_t logical_ranks, ProcessGroup& group,
-                                                         Begin begin = Begin::kDrawn);
+                                                         Begin begin = Begin::kDrawn,
+                                                         Device& device = Device::Cpu());
 
   struct RankLoss {
     // Against the labels as mixed: with mixup or cutmix it stays above that of an evaluation.
@@ -94,8 +97,10 @@ class Learner {
 
   // Pictures as the network wants them, normalized where the recipe says so: B x 3 x H x W.
   at::Tensor Prepare(const at::Tensor& images) const;
-  // Pictures of a batch in 0..1, in the network's memory format.
+  // Pictures of a batch in 0..1, in the network's memory format, where it is computed.
   at::Tensor ToUnit(const Batch& batch) const;
+  // Its labels, int64, there too; on the CPU a view of the batch.
+  at::Tensor LabelsOf(const Batch& batch) const;
   // Logits in float32, computed in the recipe's precision. `key`, `part`: see Network::Forward().
   at::Tensor Forward(const at::Tensor& images, Network::Mode mode,
                      const plan::RankStepKey& key = {}, const BatchPart& part = {});
@@ -125,19 +130,33 @@ class Learner {
     std::vector<double> mean, std;  // empty: no normalization
   };
 
-  Learner(const Options& options, plan::NetworkDescription description, ProcessGroup& group);
+  // A part of a batch in tensors that stay, for work that is recorded.
+  struct RecordedPart {
+    at::Tensor images, targets, loss;
+  };
+
+  Learner(const Options& options, plan::NetworkDescription description, ProcessGroup& group,
+          Device& device);
   void MakeOptimizer(const cvtrain::v1::Recipe& recipe);
   void MakeAverage(const cvtrain::v1::Recipe& recipe);
   // Forward and backward pass of one part of a batch; its share of the task loss.
   double RunPart(const at::Tensor& images, const at::Tensor& targets, const BatchPart& part,
                  const plan::RankStepKey& key, const at::Tensor& augment_loss);
-  // What losses are multiplied by: gradients are summed over logical ranks, in this process and
+  // The same without a look at the loss, which is on the device.
+  at::Tensor Differentiate(const at::Tensor& images, const at::Tensor& targets,
+                           const BatchPart& part, const plan::RankStepKey& key,
+                           const at::Tensor& augment_loss);
+  // The same, of what is recorded once for each size.
+  at::Tensor DifferentiateRecorded(const at::Tensor& images, const at::Tensor& targets,
+                                   const BatchPart& part, const plan::RankStepKey& key);
+  // As the backward pass wants it: gradients are summed over logical ranks, in this process and
   // over the processes, and their mean is wanted.
-  double LossFactor() const;
+  at::Tensor Weighed(const at::Tensor& loss) const;
   std::vector<at::Tensor> Buffers() const;
 
   const Options options_;
   ProcessGroup& group_;
+  Device& device_;
   Network network_;
   at::Tensor mean_, std_;  // 1 x 3 x 1 x 1, or undefined
   std::unique_ptr<RangeAugmenter> augmenter_;
@@ -149,6 +168,8 @@ class Learner {
   std::vector<size_t> averaged_states_;       // of the network, in the order of the averages
   std::unique_ptr<GradientReducer> reducer_;  // null in a world of one
   int32_t micro_batches_ = 1;
+  std::unique_ptr<Recorder> recorder_;  // null where nothing is recorded
+  std::map<Recorder::Key, RecordedPart> recorded_;
 };
 
 }  // namespace cvtrain::trainer

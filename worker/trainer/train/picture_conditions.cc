@@ -72,7 +72,7 @@ at::Tensor PictureConditions::DrawNoise() {
     drawn_.emplace(std::pair(sample, side), noise.back());
     drawn_bytes_ += bytes;
   }
-  return at::stack(noise);
+  return at::stack(noise).to(clean_.device());
 }
 
 absl::StatusOr<at::Tensor> PictureConditions::Corrupt(const formats::Corruption& corruption) {

@@ -91,10 +91,12 @@ absl::Status TrainingLoop::Prepare(const UniqueFd& checkpoint) {
 
   ProcessGroup::Options group = {.rank = start_.rank(), .world_size = start_.world_size()};
   if (!start_.collective_address().empty()) group.address = start_.collective_address();
+  group.place = services_.device.place();
   group_ = ProcessGroup::Create(group, services_.store);
   CVT_ASSIGN_OR_RETURN(learner_, Learner::Create(recipe_, start_.logical_ranks(), *group_,
                                                  start_.has_resume() ? Learner::Begin::kRestored
-                                                                     : Learner::Begin::kDrawn));
+                                                                     : Learner::Begin::kDrawn,
+                                                 services_.device));
 
   evaluator_.emplace(recipe_.evaluation(), *learner_, *group_, services_.host);
   const std::vector<SnapshotTensor> states = learner_->States();
@@ -114,7 +116,8 @@ absl::Status TrainingLoop::Prepare(const UniqueFd& checkpoint) {
     CVT_RETURN_IF_ERROR(LoadInitialWeights(checkpoint));
   }
   if (reports_) {
-    CVT_ASSIGN_OR_RETURN(snapshotter_, Snapshotter::Create(states, services_.checkpoints));
+    CVT_ASSIGN_OR_RETURN(snapshotter_,
+                         Snapshotter::Create(states, services_.checkpoints, services_.device));
   }
   meter_.emplace(axes);
   return absl::OkStatus();

@@ -185,6 +185,26 @@ TEST_F(CkptImportTest, StopsSendingWhatIsThereAlready) {
   EXPECT_THAT(fake_.out.str(), StartsWith(absl::StrCat("checkpoints/", kImportId, " imported")));
 }
 
+TEST_F(CkptImportTest, SaysEveryTenSecondsHowFarItIs) {
+  Put(WeightsOf(8 << 20));
+  coordinator_.checkpoints.OnImportCheckpoint = [this](auto& reader, auto* response) {
+    v1::ImportCheckpointRequest message;
+    reader.Read(&message);
+    Answer(message.header(), response);
+    // No connection holds what is left, so it is sent after this.
+    reader.Read(&message);
+    fake_.clock.Advance(absl::Seconds(11));
+    while (reader.Read(&message)) {
+    }
+    return absl::OkStatus();
+  };
+  EXPECT_THAT(Import(), IsOk());
+  EXPECT_THAT(fake_.err.str(), AllOf(StartsWith("sending "), HasSubstr("% of 32 MiB\n")));
+  fake_.err.str("");
+  EXPECT_THAT(Import({"-q"}), IsOk());
+  EXPECT_EQ(fake_.err.str(), "");
+}
+
 TEST_F(CkptImportTest, SendsItAgainToACoordinatorThatWasAway) {
   coordinator_.checkpoints.OnImportCheckpoint = [this](auto& reader, auto* response) {
     received_.push_back(ReadAll(reader));

@@ -179,7 +179,7 @@ TEST_F(CheckpointImportTest, RefusesBytesThatAreNotWhatIsSaidAndKeepsNoneOfThem)
   EXPECT_THAT(Send(HeaderOf(1, good), good.substr(0, 2 << 20)), lost("ended at offset 2097152"));
   v1::ImportCheckpointHeader lying = HeaderOf(1, good);
   lying.set_digest(std::string(64, 'a'));
-  EXPECT_THAT(Send(lying, good), lost("have SHA-256"));
+  EXPECT_THAT(Send(lying, good), lost("have the digest"));
   // Whole and with their digest, but no checkpoint.
   std::string noise(3 << 20, 'x');
   EXPECT_THAT(Send(HeaderOf(1, noise), noise), lost("not a checkpoint"));

@@ -140,7 +140,7 @@ TEST_F(CheckpointStoreTest, DiscardTakesBackWhatWasFinished) {
       const std::string chunk = bytes.substr(at, kChunk);
       ASSERT_THAT(writer->Append(chunk, Crc32c(chunk)), IsOk());
     }
-    ASSERT_THAT(writer->Finish(Sha256Hex(bytes)), IsOk());
+    ASSERT_THAT(writer->Finish(BlockDigestHex(bytes)), IsOk());
     EXPECT_THAT(store_->Begin(Id(1), 1), StatusIs(absl::StatusCode::kAborted))
         << "nobody else stores it meanwhile";
     EXPECT_THAT(writer->Discard(), IsOk());

@@ -11,6 +11,7 @@
 #include <vector>
 
 #include "tests/support/status_matchers.h"
+#include "tests/unit/worker/trainer/support/fake_gpu.h"
 #include "tests/unit/worker/trainer/support/fakes.h"
 #include "worker/trainer/snapshot/restore.h"
 #include "worker/trainer/snapshot/snapshotter.h"
@@ -25,6 +26,7 @@ using ::cvtrain::testing::Reason;
 using ::cvtrain::testing::StatusIs;
 using storage::v1::CheckpointManifest;
 using storage::v1::Tensor;
+using ::testing::ElementsAre;
 using ::testing::HasSubstr;
 using ::testing::SizeIs;
 using WhenBusy = Snapshotter::WhenBusy;
@@ -130,6 +132,16 @@ TEST_F(SnapshotTest, FinishesWhatItBeganBeforeItGoes) {
               IsOkAndHolds(true));
   snapshotter_.reset();
   EXPECT_THAT(sink_.taken(), SizeIs(1));
+}
+
+// On a GPU the moment is marked before the next passes are launched, and copied beside them.
+TEST_F(SnapshotTest, MarksTheMomentThatItCopies) {
+  FakeGpu gpu;
+  snapshotter_.reset();  // it would take the handler of the next one with it
+  snapshotter_ = *Snapshotter::Create(states_, sink_, gpu);
+  EXPECT_THAT(Save(5, WhenBusy::kSkip), IsOkAndHolds(true));
+  snapshotter_.reset();
+  EXPECT_THAT(gpu.events(), ElementsAre("pin", "pin", "mark", "copy", "unpin", "unpin"));
 }
 
 TEST_F(SnapshotTest, HandsEachBufferOverOnce) {
