@@ -42,7 +42,7 @@ COLUMNS = {
         5: ["worker/trainer"],
     },
     "client": {
-        2: ["client/files", "client/dataset"],
+        2: ["client/files", "client/dataset", "client/simulate"],
         3: ["client/view"],
         4: ["client/call"],
         5: ["client"],
