@@ -154,6 +154,7 @@ absl::StatusOr<ExitCode> RunGet(const Cli& cli, const Arguments& arguments);
 absl::StatusOr<ExitCode> RunLocal(const Cli& cli, const Arguments& arguments);
 absl::StatusOr<ExitCode> RunLogs(const Cli& cli, const Arguments& arguments);
 absl::StatusOr<ExitCode> RunMetrics(const Cli& cli, const Arguments& arguments);
+absl::StatusOr<ExitCode> RunSimulate(const Cli& cli, const Arguments& arguments);
 absl::StatusOr<ExitCode> RunSubmit(const Cli& cli, const Arguments& arguments);
 absl::StatusOr<ExitCode> RunVersion(const Cli& cli, const Arguments& arguments);
 absl::StatusOr<ExitCode> RunWait(const Cli& cli, const Arguments& arguments);

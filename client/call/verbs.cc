@@ -29,6 +29,7 @@ constexpr Verb kVerbs[] = {
     {"ckpt", "checkpoints: ls, describe, verify, export, import, delete", RunCkpt},
     {"dataset", "data sets: create, ls, describe, preview, verify", RunDataset},
     {"worker", "workers: ls, describe", RunWorker},
+    {"simulate", "run a trace of jobs under scheduling policies, in virtual time", RunSimulate},
     {"version", "version of this program, and of the coordinator", RunVersion},
     {"completion", "completion script for bash, zsh or fish", RunCompletion},
 };
