@@ -18,6 +18,10 @@ using coordinator::PlanJob;
 using coordinator::PlanWorker;
 
 constexpr int kGpusPerNode = 8;
+// If jobs wait and nothing else will happen, a policy is asked again after each pause, and at most
+// so many times: one that gives out shares of the time may make them wait for that.
+constexpr absl::Duration kPause = absl::Seconds(120);
+constexpr int kPausesMax = 1'000;
 
 // Who waits and who runs, moment after moment.
 class RigidJobs {
@@ -33,11 +37,15 @@ class RigidJobs {
   }
 
   absl::StatusOr<Outcome> Run() {
-    while (next_ < trace_.size() || !ends_.empty()) {
+    int pauses = 0;
+    while (next_ < trace_.size() || !ends_.empty() || waiting_ > 0) {
       if (options_.stop.stop_requested()) return Cancelled(Reason::kStopping, "interrupted");
-      const absl::Time comes =
-          next_ < trace_.size() ? trace_[next_].submitted : absl::InfiniteFuture();
-      now_ = ends_.empty() ? comes : std::min(comes, ends_.top().first);
+      const bool nothing_comes = next_ == trace_.size() && ends_.empty();
+      pauses = nothing_comes ? pauses + 1 : 0;
+      if (pauses > kPausesMax) {
+        return Internal(Reason::kInternal, "the policy runs none of the jobs that there are");
+      }
+      now_ = nothing_comes ? now_ + kPause : NextMoment();
       while (!ends_.empty() && ends_.top().first == now_) End();
       Submit();
       Decide();
@@ -52,9 +60,15 @@ class RigidJobs {
     return absl::ToDoubleSeconds(time - from);
   }
 
+  absl::Time NextMoment() const {
+    const absl::Time comes =
+        next_ < trace_.size() ? trace_[next_].submitted : absl::InfiniteFuture();
+    return ends_.empty() ? comes : std::min(comes, ends_.top().first);
+  }
+
   // All that come now.
   void Submit() {
-    for (; next_ < trace_.size() && trace_[next_].submitted == now_; ++next_) {
+    for (; next_ < trace_.size() && trace_[next_].submitted <= now_; ++next_) {
       const PhillyJob& job = trace_[next_];
       PlanJob plan;
       plan.id = static_cast<int64_t>(next_) + 1;

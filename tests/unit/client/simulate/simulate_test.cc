@@ -228,6 +228,12 @@ TEST(SimulatePhillyTest, AJobOfUpToEightIsOnOneNode) {
   EXPECT_THAT(Ends(jobs, "backfill", 16), ElementsAre(100, 100, 110));
 }
 
+TEST(SimulatePhillyTest, AsksAgainWhenNothingElseHappens) {
+  // Shares of the time are given out anew after 1,000 s, when nobody runs any more.
+  const std::vector<PhillyJob> jobs = {Rigid(0, 10, 8), Rigid(5, 10, 8), Rigid(100, 10, 8)};
+  EXPECT_THAT(Ends(jobs, "max_min", 8), ElementsAre(10, 20, 1070));
+}
+
 TEST(SimulatePhillyTest, RefusesWhatItCannotPlay) {
   const auto policy = coordinator::MakePolicy("fifo");
   const auto run = [&](int gpus, Told told) {
