@@ -57,10 +57,8 @@ class PlanBench {
   absl::StatusOr<Pass> Run(absl::string_view what) {
     if (what == "cold") return Decide(waiting_, {.queue = true});
     if (what == "shares") return Shares();
-    std::vector<PlanJob> jobs = busy_;
-    EndOne(jobs);
-    if (what == "steady") return Decide(jobs, {.queue = false});
-    if (what == "queue") return Decide(jobs, {.queue = true});
+    if (what == "steady") return DecideAfterAnEnd({.queue = false});
+    if (what == "queue") return DecideAfterAnEnd({.queue = true});
     return InvalidArgument(Reason::kUsage, absl::StrCat("no such decision: ", what));
   }
 
@@ -87,15 +85,17 @@ class PlanBench {
     }
   }
 
-  // The job that ends differs from pass to pass.
-  void EndOne(std::vector<PlanJob>& jobs) {
-    for (size_t tried = 0; tried < jobs.size(); ++tried) {
-      next_ = (next_ + 7919) % jobs.size();
-      if (!jobs[next_].runs()) continue;
-      std::swap(jobs[next_], jobs.back());
-      jobs.pop_back();
-      return;
-    }
+  // The job that ends differs from pass to pass, and is back after it.
+  Pass DecideAfterAnEnd(const coordinator::PlanOptions& options) {
+    do {
+      next_ = (next_ + 7919) % busy_.size();
+    } while (!busy_[next_].runs());
+    std::swap(busy_[next_], busy_.back());
+    const PlanJob ended = std::move(busy_.back());
+    busy_.pop_back();
+    const Pass pass = Decide(busy_, options);
+    busy_.push_back(ended);
+    return pass;
   }
 
   Pass Decide(const std::vector<PlanJob>& jobs, const coordinator::PlanOptions& options) {

@@ -8,6 +8,7 @@
 
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_format.h"
+#include "absl/strings/str_join.h"
 #include "client/simulate/philly.h"
 #include "client/simulate/shockwave.h"
 #include "common/errors.h"
@@ -84,14 +85,17 @@ absl::StatusOr<StudyRow::Run> RunOnce(const Trace& trace, coordinator::Policy& p
                        .summary = Summarize(outcome, simulate.gpus)};
 }
 
-absl::Status UnknownPolicy(const std::string& name) {
+std::vector<std::string> AllPolicyNames() {
   std::vector<std::string> names;
   for (const auto& policy : coordinator::Policies()) names.push_back(policy.name);
-  std::string all;
-  for (const std::string& known : names) absl::StrAppend(&all, all.empty() ? "" : ", ", known);
+  return names;
+}
+
+absl::Status UnknownPolicy(const std::string& name) {
   return InvalidArgument(Reason::kUnknownName,
                          absl::StrCat("--policy: there is no ", SafeText(name, 64),
-                                      DidYouMean(NearestNames(name, names)), "; there are ", all));
+                                      DidYouMean(NearestNames(name, AllPolicyNames())),
+                                      "; there are ", PolicyNames()));
 }
 
 template <typename Value>
@@ -122,6 +126,8 @@ std::string RunJson(const StudyRow::Run& run) {
 }
 
 }  // namespace
+
+std::string PolicyNames() { return absl::StrJoin(AllPolicyNames(), ", "); }
 
 absl::StatusOr<std::vector<StudyRow>> RunStudy(const Trace& trace, const StudyOptions& options) {
   for (const std::string& name : options.policies) {

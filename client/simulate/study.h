@@ -58,12 +58,15 @@ struct StudyRow {
   std::vector<Run> runs;  // at least one
 };
 
+// "cvtrain, fifo, backfill": of all policies that there are.
+std::string PolicyNames();
+
 // INVALID_ARGUMENT (UNKNOWN_NAME) for a policy that there is not; else as SimulateShockwave() and
 // SimulatePhilly() have it.
 absl::StatusOr<std::vector<StudyRow>> RunStudy(const Trace& trace, const StudyOptions& options);
 
-// A table without chance in it and one with: times in whole seconds, the mean of the runs, and of
-// makespan and unfair jobs the largest.
+// For a table: times in whole seconds, the mean of the runs, of makespan and unfair jobs the
+// largest, too, and of ratios only that.
 std::vector<std::string> StudyHeaders();
 std::vector<std::string> StudyCells(const StudyRow& row, const StudyOptions& options);
 // {"told": ..., "sigma": ..., "rows": [{"policy": ..., "runs": [{...}]}]}, ends with a newline.

@@ -29,13 +29,7 @@ class Planner {
   }
 
   Plan Run() {
-    MakeOrder();
-    for (const PlanJob& job : input_.jobs) {
-      if (!job.runs()) continue;
-      slots_.Take(job.shares);
-      if (job.group_running_max > 0) ++group_running_[job.group];
-    }
-    MakeVictims();
+    LookAtAll();
     while (!order_.empty()) {
       if (!options_.queue && (stopped_ || NothingToGive())) break;
       Visit(PopNext());
@@ -65,17 +59,28 @@ class Planner {
   }
   Place PlaceOf(int32_t i) const { return {job(i).priority, i, rank(i).key, job(i).id}; }
 
-  // A heap, or all in order at once: sorting is worth it only where all of them are looked at.
-  void MakeOrder() {
+  // One pass over the jobs, which are many: their order, the slots that are taken, and who may be
+  // stopped now.
+  void LookAtAll() {
     order_.reserve(input_.jobs.size());
+    std::vector<Place> victims;
     for (size_t i = 0; i < input_.jobs.size(); ++i) {
+      const PlanJob& one = input_.jobs[i];
       order_.push_back(PlaceOf(static_cast<int32_t>(i)));
+      if (!one.runs()) continue;
+      slots_.Take(one.shares);
+      if (one.group_running_max > 0) ++group_running_[one.group];
+      if (one.preemptible_at <= input_.now) victims.push_back(order_.back());
     }
+    // A heap, or all in order at once: sorting is worth it only where all of them are looked at.
     if (options_.queue) {
       std::sort(order_.begin(), order_.end(), Follows);
     } else {
       std::make_heap(order_.begin(), order_.end(), Follows);
     }
+    std::sort(victims.begin(), victims.end(), Follows);
+    for (const Place& place : victims) victims_.push_back(place.job);
+    victims_left_ = victims_.size();
   }
 
   int32_t PopNext() {
@@ -83,19 +88,6 @@ class Planner {
     const int32_t next = order_.back().job;
     order_.pop_back();
     return next;
-  }
-
-  // Those that may be stopped now, the last in the order first.
-  void MakeVictims() {
-    std::vector<Place> places;
-    for (size_t i = 0; i < input_.jobs.size(); ++i) {
-      const PlanJob& one = input_.jobs[i];
-      if (!one.runs() || one.preemptible_at > input_.now) continue;
-      places.push_back(PlaceOf(static_cast<int32_t>(i)));
-    }
-    std::sort(places.begin(), places.end(), Follows);
-    for (const Place& place : places) victims_.push_back(place.job);
-    victims_left_ = victims_.size();
   }
 
   bool NothingToGive() const { return slots_.free_total() == 0 && victims_left_ == 0; }
@@ -260,9 +252,9 @@ class Planner {
   std::vector<Rank> ranks_;
   std::vector<State> states_;
   SlotMap slots_;
-  std::vector<Place> order_;  // a heap, or the next one at the back
-  std::vector<int32_t> victims_;
-  size_t victims_left_ = 0;  // that rank below the one being looked at
+  std::vector<Place> order_;      // a heap, or the next one at the back
+  std::vector<int32_t> victims_;  // those that may be stopped now, the last in the order first
+  size_t victims_left_ = 0;       // that rank below the one being looked at
   std::vector<GangShape> failed_;
   std::vector<GangShape> failed_to_pass_;            // the reservation
   std::vector<std::pair<GangShape, bool>> ever_;     // shape, whether it fits an empty cluster
