@@ -42,9 +42,8 @@ void Declare(FlagSet& flags, SimulateFlags* options) {
                "a trace of Shockwave, or of Philly as CSV; either may be gzipped");
   flags.String("throughputs", 0, &options->throughputs, "FILE",
                "steps per second of a Shockwave trace's jobs, JSON, may be gzipped");
-  flags.String(
-      "policy", 0, &options->policies, "LIST",
-      "policies to compare, separated by commas: cvtrain, fifo, backfill, shortest, max_min");
+  flags.String("policy", 0, &options->policies, "LIST",
+               absl::StrCat("policies to compare, separated by commas: ", PolicyNames()));
   flags.Int("gpus", 0, &options->gpus, 1, 1'000'000, "in all");
   flags.Choice("know", 0, &options->told, {"oracle", "declared", "measured", "wrong"},
                "what policies are told of durations: what will happen, what jobs declare, what is "
