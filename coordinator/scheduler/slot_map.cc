@@ -43,9 +43,8 @@ bool SlotMap::MayHold(const GangShape& gang, const SlotShares& shares) const {
   if (!gang.packed) return true;
   for (const SlotShare& share : shares) {
     const auto w = static_cast<size_t>(share.worker);
-    if (free_[w] >= std::min(gang.slots, total_[w])) return true;
-    // The rest of a gang of whole workers and one more may lie here.
-    if (gang.slots > total_[w] && free_[w] >= gang.slots % total_[w]) return true;
+    // Of a larger gang a part may lie here.
+    if (gang.slots > total_[w] || free_[w] >= gang.slots) return true;
   }
   return false;
 }

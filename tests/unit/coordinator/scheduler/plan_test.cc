@@ -242,6 +242,13 @@ TEST(PreemptionTest, TakesNobodyIfEvenAllVictimsAreTooFew) {
   EXPECT_EQ(Planned("shortest", jobs, Workers({1, 1})), "");
 }
 
+TEST(PreemptionTest, FindsTheRestOfAWideGangOnAnyWorker) {
+  // Two whole workers of eight are free; four more slots come back on one of seven.
+  const std::vector<PlanJob> jobs = {Preemptible(Runs(1, {{2, 4}}, 200)), Runs(2, {{2, 3}}, 300),
+                                     Packed(Waits(3, 20, 10))};
+  EXPECT_EQ(Planned("shortest", jobs, Workers({8, 8, 7})), "-1>3 3@w0x8+w1x8+w2x4");
+}
+
 TEST(PreemptionTest, OnlyAtAMomentThatAllowsIt) {
   std::vector<PlanJob> jobs = {Preemptible(Runs(1, {{0, 1}}, 200), 1001), Waits(2, 1, 10)};
   EXPECT_EQ(Planned("shortest", jobs, Workers({1}), 1000), "");
