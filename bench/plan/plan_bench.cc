@@ -100,24 +100,17 @@ class PlanBench {
 
   Pass Decide(const std::vector<PlanJob>& jobs, const coordinator::PlanOptions& options) {
     const PlanInput input{now_, jobs, workers_};
-    const double begin = WallSeconds();
     const Plan plan = MakePlan(*policy_, input, options);
     if (options.queue) PredictStarts(input, plan);
-    const double end = WallSeconds();
-    return {.images = 1,
-            .numbers = {{"decision_seconds", end - begin},
-                        {"started", static_cast<double>(plan.started.size())}}};
+    return {.images = 1, .numbers = {{"started", static_cast<double>(plan.started.size())}}};
   }
 
   Pass Shares() {
     std::vector<Claim> claims;
     for (const PlanJob& job : waiting_) claims.push_back({1, static_cast<double>(job.slots())});
-    const double begin = WallSeconds();
     const std::vector<double> parts = coordinator::FillWater(claims, options_.slots);
-    const double end = WallSeconds();
     return {.images = 1,
-            .numbers = {{"decision_seconds", end - begin},
-                        {"smallest", *std::min_element(parts.begin(), parts.end())},
+            .numbers = {{"smallest", *std::min_element(parts.begin(), parts.end())},
                         {"sum", std::accumulate(parts.begin(), parts.end(), 0.0)}}};
   }
 

@@ -24,8 +24,8 @@ struct PlanBenchOptions {
 //   steady  all slots are taken, one job has ended, and the order of all who wait is not asked for
 //   queue   the same, with everyone's place, reason and predicted start
 //   shares  max-min shares of the slots by filling water, for the LP's answer and time
-// A pass has `decision_seconds`, of the decision alone, and `started`, or for shares the smallest
-// and the sum of them.
+// A pass is little more than its decision. It has `started`, or for shares the smallest and the sum
+// of them.
 absl::StatusOr<Runner> NewPlanBench(const PlanBenchOptions& options);
 
 }  // namespace cvtrain::bench

@@ -267,8 +267,8 @@ class Planner {
 }  // namespace
 
 absl::Duration PlanJob::left() const {
-  absl::Duration sum;
-  for (const JobStage& stage : stages) sum += stage.left;
+  absl::Duration sum = stages.front().left;
+  for (size_t i = 1; i < stages.size(); ++i) sum += stages[i].left;
   return sum;
 }
 

@@ -9,21 +9,24 @@
 namespace cvtrain::coordinator {
 namespace {
 
-// Slots as one pool, and when those that are taken come back.
+// Slots as one pool, and when those that are taken come back, in seconds from now: plain numbers,
+// since most of the time goes into keeping them in order.
 class SlotPool {
  public:
   explicit SlotPool(int64_t total) : total_(total), free_(total) {}
 
-  // From `begin` on, which is not before what was given out last.
-  void Take(int64_t slots, absl::Time end) {
+  bool Has(int64_t slots) const { return slots <= total_; }
+
+  // Until `end`, which is not before what was waited for last.
+  void Take(int64_t slots, double end) {
     free_ -= slots;
     ends_.emplace(end, slots);
   }
 
-  // When `slots` are free, at or after `from`; those that come back until then have come back.
-  absl::Time WaitFor(int64_t slots, absl::Time from) {
-    if (slots > total_) return absl::InfiniteFuture();
-    while (!ends_.empty() && (free_ < slots || ends_.top().first <= from)) {
+  // When `slots`, of which there are so many, are free, at or after `from`; those that come back
+  // until then have come back.
+  double WaitFor(int64_t slots, double from) {
+    while (free_ < slots || (!ends_.empty() && ends_.top().first <= from)) {
       from = std::max(from, ends_.top().first);
       free_ += ends_.top().second;
       ends_.pop();
@@ -32,7 +35,7 @@ class SlotPool {
   }
 
  private:
-  using End = std::pair<absl::Time, int64_t>;
+  using End = std::pair<double, int64_t>;
 
   const int64_t total_;
   int64_t free_;
@@ -51,18 +54,20 @@ std::vector<absl::Time> PredictStarts(const PlanInput& input, const Plan& plan) 
   for (const StartedJob& one : plan.started) runs[static_cast<size_t>(one.job)] = true;
   for (size_t i = 0; i < input.jobs.size(); ++i) {
     const PlanJob& job = input.jobs[i];
-    if (runs[i]) pool.Take(job.slots(), input.now + job.left());
+    if (runs[i]) pool.Take(job.slots(), absl::ToDoubleSeconds(job.left()));
   }
   std::vector<absl::Time> starts;
-  absl::Time start = input.now;
+  starts.reserve(plan.waiting.size());
+  double start = 0;
   for (const WaitingJob& one : plan.waiting) {
     const PlanJob& job = input.jobs[static_cast<size_t>(one.job)];
-    const absl::Time at = one.reason == WaitReason::kTooLarge ? absl::InfiniteFuture()
-                                                              : pool.WaitFor(job.slots(), start);
-    starts.push_back(at);
-    if (at == absl::InfiniteFuture()) continue;
-    start = at;
-    pool.Take(job.slots(), start + job.left());
+    if (one.reason == WaitReason::kTooLarge || !pool.Has(job.slots())) {
+      starts.push_back(absl::InfiniteFuture());
+      continue;
+    }
+    start = pool.WaitFor(job.slots(), start);
+    starts.push_back(input.now + absl::Seconds(start));
+    pool.Take(job.slots(), start + absl::ToDoubleSeconds(job.left()));
   }
   return starts;
 }
