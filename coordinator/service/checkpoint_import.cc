@@ -10,6 +10,7 @@
 
 #include "coordinator/service/checkpoint_import.h"
 
+#include <grpcpp/impl/codegen/proto_utils.h>  // how streams read messages of protobuf
 #include <grpcpp/support/sync_stream.h>
 
 #include <memory>
