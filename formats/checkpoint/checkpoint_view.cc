@@ -44,10 +44,12 @@ absl::Status CheckTrailer(absl::string_view file, absl::string_view name,
   return absl::OkStatus();
 }
 
-// Everything by its digest; then `whole` holds the bytes of the whole file.
-absl::Status CheckDigest(absl::string_view file, absl::string_view name, BlockDigest& whole) {
+// Everything by its digest, where `whole` holds what precedes the trailer; then the whole file.
+absl::Status CheckDigest(absl::string_view file, absl::string_view name,
+                         const CheckpointHeader& header, BlockDigest& whole) {
   const size_t digest_at = file.size() - static_cast<size_t>(internal::kDigestBytes);
-  whole.Update(file.substr(0, digest_at));
+  const auto trailer_at = static_cast<size_t>(header.trailer_offset());
+  whole.Update(file.substr(trailer_at, digest_at - trailer_at));
   const Sha256Digest digest = whole.Peek();
   if (std::memcmp(digest.data(), file.data() + digest_at, digest.size()) != 0) {
     return BadCheckpoint(name, "digest", static_cast<int64_t>(digest_at),
@@ -88,11 +90,13 @@ absl::StatusOr<CheckpointView> CheckpointView::Open(absl::string_view file, absl
   view.block_count_ = header.blocks();
   view.block_crcs_ = file.data() + header.trailer_offset() + internal::kTrailerFixedBytes;
   if (verify == CheckpointVerify::kAll) {
-    for (int64_t block = 0; block < view.block_count(); ++block) {
-      CVT_RETURN_IF_ERROR(view.Block(block).status());
-    }
+    // The CRC of each block, and the digest, in one pass.
     BlockDigest whole;
-    CVT_RETURN_IF_ERROR(CheckDigest(file, name, whole));
+    for (int64_t block = 0; block < view.block_count(); ++block) {
+      CVT_ASSIGN_OR_RETURN(const absl::string_view bytes, view.Block(block));
+      whole.Update(bytes);
+    }
+    CVT_RETURN_IF_ERROR(CheckDigest(file, name, header, whole));
     view.file_digest_ = ToHex(whole.Finish());
   }
   CVT_ASSIGN_OR_RETURN(view.manifest_, internal::ParseManifest(file, name, header));

@@ -13,11 +13,13 @@
 #include "common/status_macros.h"
 #include "common/text.h"
 #include "formats/safetensors/data_types.h"
+#include "formats/safetensors/index_parser.h"
 #include "formats/safetensors/safetensors.h"
 
 namespace cvtrain::formats {
 namespace {
 
+using internal::BadFile;
 using storage::v1::Tensor;
 
 // What torch's modules keep as buffers, by the last part of the name.
@@ -30,11 +32,6 @@ constexpr absl::string_view kPickles[] = {"PK\3\4", "\x80\2"};
 // Room in the manifest for the name of the checkpoint.
 constexpr int64_t kManifestExtraBytes = 128;
 
-absl::Status Bad(absl::string_view name, absl::string_view problem) {
-  return InvalidArgument(Reason::kDataBad,
-                         absl::StrCat("safetensors ", SafeText(name), ": ", problem));
-}
-
 // What people have at hand more often than a safetensors file. That begins with a length, which may
 // have the same first bytes, but then is none that a header may have.
 absl::Status CheckIsNoPickle(const RandomAccessFile& file, absl::string_view name) {
@@ -46,9 +43,10 @@ absl::Status CheckIsNoPickle(const RandomAccessFile& file, absl::string_view nam
   }
   for (const absl::string_view mark : kPickles) {
     if (!absl::StartsWith(begin, mark)) continue;
-    return Bad(name,
-               "looks like a file of torch.save(), which is pickle and not read: to open one is to "
-               "run it; safetensors.torch.save_file(model.state_dict(), path) writes what is read");
+    return BadFile(
+        name,
+        "looks like a file of torch.save(), which is pickle and not read: to open one is to "
+        "run it; safetensors.torch.save_file(model.state_dict(), path) writes what is read");
   }
   return absl::OkStatus();
 }
@@ -68,8 +66,8 @@ absl::StatusOr<std::vector<std::string>> NamesOf(const SafetensorsIndex& index,
   const absl::string_view prefix = options.strip_prefix;
   if (std::none_of(index.tensors.begin(), index.tensors.end(),
                    [&](const auto& tensor) { return absl::StartsWith(tensor.name, prefix); })) {
-    return Bad(file, absl::StrCat("no tensor's name begins with ", SafeText(prefix),
-                                  "; the first is ", SafeText(index.tensors[0].name)));
+    return BadFile(file, absl::StrCat("no tensor's name begins with ", SafeText(prefix),
+                                      "; the first is ", SafeText(index.tensors[0].name)));
   }
   std::vector<std::string> names;
   for (const SafetensorsIndex::Tensor& tensor : index.tensors) {
@@ -79,10 +77,10 @@ absl::StatusOr<std::vector<std::string>> NamesOf(const SafetensorsIndex& index,
     return absl::StartsWith(name, kWrapper);
   });
   if (wrapped) {
-    return Bad(file, absl::StrCat("all names begin with ", kWrapper,
-                                  ", as DataParallel makes them, which those of no network do; "
-                                  "--strip-prefix ",
-                                  SafeText(prefix), kWrapper, " takes that away"));
+    return BadFile(file, absl::StrCat("all names begin with ", kWrapper,
+                                      ", as DataParallel makes them, which those of no network do; "
+                                      "--strip-prefix ",
+                                      SafeText(prefix), kWrapper, " takes that away"));
   }
   return names;
 }
@@ -91,10 +89,10 @@ absl::Status CheckType(const SafetensorsIndex::Tensor& tensor, absl::string_view
   if (tensor.data_type == Tensor::DATA_TYPE_F32 || tensor.data_type == Tensor::DATA_TYPE_I64) {
     return absl::OkStatus();
   }
-  return Bad(file, absl::StrCat("tensor ", SafeText(tensor.name), ": is ",
-                                internal::SafetensorsName(tensor.data_type),
-                                "; a network takes weights and statistics as F32, counts and "
-                                "indices as I64: convert it before"));
+  return BadFile(file, absl::StrCat("tensor ", SafeText(tensor.name), ": is ",
+                                    internal::SafetensorsName(tensor.data_type),
+                                    "; a network takes weights and statistics as F32, counts and "
+                                    "indices as I64: convert it before"));
 }
 
 }  // namespace
@@ -104,7 +102,7 @@ absl::StatusOr<ImportedWeights> ImportedWeights::Open(const RandomAccessFile& fi
                                                       const ImportOptions& options) {
   CVT_RETURN_IF_ERROR(CheckIsNoPickle(file, name));
   CVT_ASSIGN_OR_RETURN(const SafetensorsIndex index, ReadSafetensorsIndex(file, name));
-  if (index.tensors.empty()) return Bad(name, "has no tensors");
+  if (index.tensors.empty()) return BadFile(name, "has no tensors");
   CVT_ASSIGN_OR_RETURN(std::vector<std::string> names, NamesOf(index, name, options));
   std::vector<TensorSpec> specs;
   std::vector<Source> sources;
@@ -138,7 +136,7 @@ absl::Status ImportedWeights::Read(const Source& source, const ByteSink& sink) c
     piece.resize(std::min<uint64_t>(limits::kChunkSizeBytes, source.bytes - done));
     CVT_ASSIGN_OR_RETURN(const size_t got,
                          file_->Read(source.offset + done, absl::MakeSpan(piece)));
-    if (got != piece.size()) return Bad(name_, "became shorter while it was read");
+    if (got != piece.size()) return BadFile(name_, "became shorter while it was read");
     CVT_RETURN_IF_ERROR(sink(piece));
   }
   return absl::OkStatus();

@@ -5,6 +5,7 @@
 
 #include <cstdint>
 
+#include "absl/status/status.h"
 #include "absl/status/statusor.h"
 #include "absl/strings/string_view.h"
 #include "formats/safetensors/safetensors.h"
@@ -13,6 +14,9 @@ namespace cvtrain::formats::internal {
 
 // The length of the header comes before it.
 inline constexpr uint64_t kHeaderLengthBytes = 8;
+
+// kDataBad: `problem` of the file that people know as `name`.
+absl::Status BadFile(absl::string_view name, absl::string_view problem);
 
 // Where the data begins, as the first kHeaderLengthBytes of a file of `file_bytes` say.
 // Errors of this file are those of ReadSafetensorsIndex().

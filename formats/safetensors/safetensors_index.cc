@@ -15,10 +15,7 @@
 namespace cvtrain::formats {
 namespace {
 
-absl::Status BadFile(absl::string_view name, absl::string_view problem) {
-  return InvalidArgument(Reason::kDataBad,
-                         absl::StrCat("safetensors ", SafeText(name), ": ", problem));
-}
+using internal::BadFile;
 
 // Bytes of a shape; -1 if they are more than fit in 63 bits.
 int64_t ShapeBytes(const std::vector<int64_t>& shape, int64_t element_bytes) {
@@ -34,6 +31,11 @@ int64_t ShapeBytes(const std::vector<int64_t>& shape, int64_t element_bytes) {
 }  // namespace
 
 namespace internal {
+
+absl::Status BadFile(absl::string_view name, absl::string_view problem) {
+  return InvalidArgument(Reason::kDataBad,
+                         absl::StrCat("safetensors ", SafeText(name), ": ", problem));
+}
 
 absl::StatusOr<uint64_t> DataOffset(absl::string_view begin, uint64_t file_bytes,
                                     absl::string_view name) {

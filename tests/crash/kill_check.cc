@@ -1,5 +1,6 @@
 #include <algorithm>
 #include <map>
+#include <set>
 #include <string>
 #include <vector>
 
@@ -161,11 +162,11 @@ class CoordinatorCheck {
     return absl::OkStatus();
   }
 
-  // Each answered checkpoint is listed once; nothing is listed that was not sent.
-  absl::Status CheckCheckpoints(const std::string& name, const SentTrial& trial) {
+  // Names of the checkpoints of `parent`, each as often as it is listed.
+  absl::StatusOr<std::multiset<std::string>> ListCheckpoints(const std::string& parent) {
     grpc::ClientContext context;
     v1::ListCheckpointsRequest request;
-    request.set_parent(name);
+    request.set_parent(parent);
     request.set_page_size(1000);
     v1::ListCheckpointsResponse response;
     CVT_RETURN_IF_ERROR(
@@ -174,6 +175,12 @@ class CoordinatorCheck {
     for (const v1::Checkpoint& checkpoint : response.checkpoints()) {
       listed.insert(checkpoint.name());
     }
+    return listed;
+  }
+
+  // Each answered checkpoint is listed once; nothing is listed that was not sent.
+  absl::Status CheckCheckpoints(const std::string& name, const SentTrial& trial) {
+    CVT_ASSIGN_OR_RETURN(std::multiset<std::string> listed, ListCheckpoints(name));
     for (const std::string& uuid : trial.checkpoints_sent) {
       const auto count = static_cast<int64_t>(listed.erase(absl::StrCat("checkpoints/", uuid)));
       ExpectCount(count, trial.checkpoints_acknowledged.contains(uuid) ? 1 : 0, 1,
@@ -187,17 +194,7 @@ class CoordinatorCheck {
   // Each answered import is listed, with its bytes, until its deletion is asked for; none is after
   // its deletion was answered.
   absl::Status CheckImports() {
-    grpc::ClientContext context;
-    v1::ListCheckpointsRequest request;
-    request.set_parent("imported");
-    request.set_page_size(1000);
-    v1::ListCheckpointsResponse response;
-    CVT_RETURN_IF_ERROR(
-        FromGrpcStatus(checkpoints_->ListCheckpoints(&context, request, &response)));
-    std::multiset<std::string> listed;
-    for (const v1::Checkpoint& checkpoint : response.checkpoints()) {
-      listed.insert(checkpoint.name());
-    }
+    CVT_ASSIGN_OR_RETURN(std::multiset<std::string> listed, ListCheckpoints("imported"));
     for (const SentImport& import : oracle_.imports) {
       const bool must_be = import.acknowledged && import.delete_id.empty();
       const std::string name = absl::StrCat("checkpoints/", import.uuid);
