@@ -136,6 +136,7 @@ bool SyntheticLoop::CheckpointIsDue() const {
 
 absl::Status SyntheticLoop::Save(Snapshotter::WhenBusy when_busy) {
   if (snapshotter_ == nullptr) return absl::OkStatus();
+  CVT_RETURN_IF_ERROR(snapshotter_->FinishCopy());
   saves_.NoteLosses(*snapshotter_, step_);
   if (saves_.HasSaved(step_)) return absl::OkStatus();
   storage::v1::CheckpointManifest manifest = ManifestOf(start_);

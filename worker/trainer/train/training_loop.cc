@@ -342,6 +342,8 @@ absl::Status TrainingLoop::SaveIfDue() {
 
 absl::Status TrainingLoop::Save(Snapshotter::WhenBusy when_busy) {
   if (snapshotter_ == nullptr) return absl::OkStatus();
+  // Whoever takes a checkpoint may lose it at once, also that of this step.
+  CVT_RETURN_IF_ERROR(snapshotter_->FinishCopy());
   saves_.NoteLosses(*snapshotter_, step_);
   if (saves_.HasSaved(step_)) return absl::OkStatus();
   const absl::Duration begin = services_.clock.SteadyNow();
