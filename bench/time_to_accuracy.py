@@ -34,13 +34,16 @@ TASKS = {
     "trashnet": {
         "size": 128, "batch": 32, "epochs": 30, "classes": 6, "widths": [16, 32, 64, 128], "blocks": 2, "pooled": 1,
         "scale_min": 0.25, "rate": 0.1, "weight_decay": 5e-4, "warmup_epochs": 2,
-        "scales": "{min: 64, max: 128, count: 5, divisible_by: 16}", "curriculum": "{start_max: 80, grow_until_epoch: 20}",
+        "scales": "{min: 72, max: 96, count: 2, divisible_by: 8}",
+        "stages": "[{from_epoch: 0, scales: {min: 72, max: 80}}, {from_epoch: 12, scales: {min: 88, max: 96}}]",
         "target": 70.0, "peer": {"threads": 2, "workers": 0, "channels_last": 1},
     },
     "cifar10-10k": {
         "size": 32, "batch": 64, "epochs": 9, "classes": 10, "widths": [16, 32, 64], "blocks": 2, "pooled": 0,
         "scale_min": 0.4, "rate": 0.1, "weight_decay": 5e-4, "warmup_epochs": 2,
-        "scales": "{min: 20, max: 32, count: 4, divisible_by: 4}", "curriculum": "{start_max: 24, grow_until_epoch: 6}",
+        "scales": "{min: 20, max: 28, count: 1, divisible_by: 4}",
+        "stages": "[{from_epoch: 0, scales: {min: 20, max: 20}}, {from_epoch: 3, scales: {min: 24, max: 24}},"
+                  " {from_epoch: 7, scales: {min: 28, max: 28}}]",
         "target": 55.0, "peer": {"threads": 2, "workers": 1, "channels_last": 1},
     },
 }  # fmt: skip
@@ -58,8 +61,9 @@ recipe:
     multi_scale:
       base: {{height: {size}, width: {size}, batch_size: {rank_batch}}}
       scales: {scales}
-      variable_batch: true
-      curriculum: {{linear: {curriculum}}}
+      variable_batch: false
+      include_base: false
+      curriculum: {{stages: {{list: {stages}}}}}
   augmentation: {{random_resized_crop: {{scale_min: {scale_min}, scale_max: 1}}, horizontal_flip: {{}}}}
   loss: {{label_smoothing: 0.1}}
   optimizer: {{sgd: {{momentum: 0.9, weight_decay: {weight_decay}, nesterov: true}}}}

@@ -27,6 +27,7 @@ struct StepOptions {
   int threads = 2;
   std::string device = "cpu";      // or "gpu", the first one
   std::string precision = "fp32";  // or "bf16"
+  std::string format = "best";     // or "planes", "rows": where channels are
   RankOptions ranks;
 };
 // Trains steps on one batch that is in memory: to float, forward, loss, backward, update. The

@@ -25,6 +25,8 @@ void Declare(FlagSet& flags, StepOptions& options) {
   flags.Int("batch", 0, &options.batch, 1, 65'536, "step: pictures of each rank");
   flags.Int("threads", 0, &options.threads, 1, 256, "step: of each rank");
   flags.Choice("device", 0, &options.device, {"cpu", "gpu"}, "step: where it computes");
+  flags.Choice("format", 0, &options.format, {"best", "planes", "rows"},
+               "step: channels apart or innermost; best: as trials have it");
   flags.Choice("precision", 0, &options.precision, {"fp32", "bf16"}, "step: of the passes");
   flags.Int("rank", 0, &options.ranks.rank, 0, 1'023, "of this process");
   flags.Int("world", 0, &options.ranks.world, 1, 1'024, "ranks");

@@ -45,6 +45,12 @@ v1::Recipe RecipeOf(const v1::Model& model, bool bf16 = false) {
   return recipe;
 }
 
+trainer::Learner::MemoryFormat FormatOf(const std::string& text) {
+  if (text == "planes") return trainer::Learner::MemoryFormat::kPlanes;
+  if (text == "rows") return trainer::Learner::MemoryFormat::kChannelsInnermost;
+  return trainer::Learner::MemoryFormat::kBest;
+}
+
 // What learns, and takes steps on a batch.
 class Subject {
  public:
@@ -69,7 +75,8 @@ class NetworkSubject : public Subject {
     CVT_ASSIGN_OR_RETURN(
         subject->learner_,
         trainer::Learner::Create(RecipeOf(model, options.precision == "bf16"), group.world_size(),
-                                 group, trainer::Learner::Begin::kDrawn, *device));
+                                 group, trainer::Learner::Begin::kDrawn, *device,
+                                 FormatOf(options.format)));
     subject->rank_ = group.rank();
     return std::unique_ptr<Subject>(std::move(subject));
   }

@@ -1,6 +1,7 @@
 #include "worker/trainer/model/network.h"
 
 #include <ATen/CPUGeneratorImpl.h>
+#include <ATen/autocast_mode.h>
 #include <torch/types.h>
 #include <torch/utils.h>
 
@@ -13,6 +14,7 @@
 #include "common/status_macros.h"
 #include "plan/network/memory.h"
 #include "worker/trainer/model/attention.h"
+#include "worker/trainer/model/fused_norm.h"
 
 namespace cvtrain::trainer {
 namespace {
@@ -107,11 +109,49 @@ Network::Network(plan::NetworkDescription description, const Options& options)
     }
   }
   overwrites_input_ = plan::OverwritesInput(description_);
+  FindNormTails();
   has_dropout_ = std::any_of(description_.layers.begin(), description_.layers.end(),
                              [](const plan::Layer& layer) {
                                return std::holds_alternative<plan::Dropout>(layer.op) ||
                                       std::holds_alternative<plan::DropPath>(layer.op);
                              });
+}
+
+// A norm, an addition of something that is there by then, a ReLU: each the only one that reads the
+// one before.
+void Network::FindNormTails() {
+  const size_t count = description_.layers.size();
+  std::vector<std::vector<size_t>> readers(count);
+  for (size_t i = 0; i < count; ++i) {
+    for (const int input : description_.layers[i].inputs) {
+      if (input != plan::kNetworkInput) readers[static_cast<size_t>(input)].push_back(i);
+    }
+  }
+  norm_tails_.assign(count, {});
+  done_by_.assign(count, -1);
+  for (size_t i = 0; i < count; ++i) {
+    if (!std::holds_alternative<plan::BatchNorm>(description_.layers[i].op) || IsFrozen(i))
+      continue;
+    size_t last = i;
+    const auto next = [&]() -> const plan::Layer* {
+      return readers[last].size() == 1 ? &description_.layers[readers[last][0]] : nullptr;
+    };
+    const plan::Layer* layer = next();
+    if (layer != nullptr && std::holds_alternative<plan::Add>(layer->op)) {
+      const int own = static_cast<int>(i);
+      const int other = layer->inputs[0] == own ? layer->inputs[1] : layer->inputs[0];
+      if (other >= own || other == plan::kNetworkInput) continue;
+      norm_tails_[i].added = other;
+      last = readers[last][0];
+      done_by_[last] = own;
+      layer = next();
+    }
+    const auto* activation = layer == nullptr ? nullptr : std::get_if<plan::Activation>(&layer->op);
+    if (activation != nullptr && activation->kind == plan::Activation::Kind::kRelu) {
+      norm_tails_[i].relu = true;
+      done_by_[readers[last][0]] = static_cast<int>(last);
+    }
+  }
 }
 
 void Network::Initialize(uint64_t seed) {
@@ -156,7 +196,10 @@ at::Tensor Network::Forward(const at::Tensor& images, Mode mode, const plan::Ran
   at::AutoGradMode grad_mode(mode != Mode::kEvaluate && at::GradMode::is_enabled());
   const at::Tensor input = images.contiguous(options_.channels_last ? at::MemoryFormat::ChannelsLast
                                                                     : at::MemoryFormat::Contiguous);
-  const Pass pass = {.images = input, .mode = mode, .key = key, .part = part};
+  const bool fuses = mode != Mode::kEvaluate && input.device().is_cpu() &&
+                     input.scalar_type() == at::kFloat && input.dim() == 4 &&
+                     !at::autocast::is_autocast_enabled(at::DeviceType::CPU);
+  const Pass pass = {.images = input, .mode = mode, .key = key, .part = part, .fuses = fuses};
   std::vector<at::Tensor> values(description_.layers.size());
   for (size_t i = 0; i < description_.layers.size(); ++i) {
     values[i] = Compute(i, values, pass);
@@ -177,6 +220,7 @@ at::Tensor Network::Compute(size_t layer, const std::vector<at::Tensor>& values,
     return what.inputs[i] == plan::kNetworkInput ? pass.images
                                                  : values[static_cast<size_t>(what.inputs[i])];
   };
+  if (pass.fuses && done_by_[layer] >= 0) return values[static_cast<size_t>(done_by_[layer])];
   const at::Tensor& x = input(0);
   const bool training = pass.mode != Mode::kEvaluate;
   // `x` with all but `shape` of its numbers left out together.
@@ -206,6 +250,19 @@ at::Tensor Network::Compute(size_t layer, const std::vector<at::Tensor>& values,
             const bool updates = of_batch && pass.mode == Mode::kTrain && x.numel() > op.channels;
             const bool running = !of_batch || updates;
             if (updates) own[Kind::kBatchCounter].add_(1);
+            if (pass.fuses && of_batch) {
+              const NormTail& tail = norm_tails_[layer];
+              const FusedNorm norm = {
+                  .weight = own[Kind::kNormWeight],
+                  .bias = own[Kind::kNormBias],
+                  .running_mean = updates ? own[Kind::kRunningMean] : at::Tensor(),
+                  .running_var = updates ? own[Kind::kRunningVar] : at::Tensor(),
+                  .momentum = op.momentum,
+                  .epsilon = op.epsilon,
+                  .added = tail.added < 0 ? at::Tensor() : values[static_cast<size_t>(tail.added)],
+                  .relu = tail.relu};
+              return norm.Apply(x);
+            }
             return at::batch_norm(x, own[Kind::kNormWeight], own[Kind::kNormBias],
                                   running ? own[Kind::kRunningMean] : at::Tensor(),
                                   running ? own[Kind::kRunningVar] : at::Tensor(), of_batch,

@@ -103,8 +103,17 @@ class Network {
     Mode mode;
     const plan::RankStepKey& key;
     const BatchPart& part;
+    // Batch norm does what follows it, too.
+    bool fuses = false;
+  };
+  // What follows a batch norm and is nobody else's business.
+  struct NormTail {
+    // Layer whose output is added; -1: none.
+    int added = -1;
+    bool relu = false;
   };
 
+  void FindNormTails();
   bool IsFrozen(size_t layer) const { return !options_.frozen.empty() && options_.frozen[layer]; }
   at::Tensor Compute(size_t layer, const std::vector<at::Tensor>& values, const Pass& pass);
 
@@ -115,6 +124,9 @@ class Network {
   std::vector<LayerTensors> layers_;    // by layer; share memory with states_
   std::vector<size_t> last_use_;        // by layer: the last layer that reads it
   std::vector<bool> overwrites_input_;  // by layer
+  std::vector<NormTail> norm_tails_;    // by layer
+  // By layer, where norms are fused: the one before it, which has its result; -1: none has.
+  std::vector<int> done_by_;
   bool has_dropout_ = false;
 };
 

@@ -45,6 +45,7 @@ AttemptResult ResultOf(const Loop& loop, const absl::Status& status, const Train
 AttemptResult RunAttempt(const v1::Start& start, const UniqueFd& checkpoint,
                          const AttemptServices& services) {
   const bool on_gpu = services.device.is_gpu();
+  DropFreedMemory();
   SetMemoryLimit(on_gpu ? 0 : start.memory_bytes());
   services.device.SetMemoryLimit(start.memory_bytes());
   // The same bits in every run are promised on a CPU only: some operations have no such form on a

@@ -21,12 +21,27 @@ namespace {
 
 using storage::v1::Tensor;
 
-// Where convolutions keep weights and pictures. On a CPU channels innermost pays for bottleneck
-// blocks, and costs for basic ones; on a GPU it is what tensor cores want.
-constexpr int kDepthOfBottlenecks = 50;
-
+// Where convolutions keep weights and pictures. On a GPU channels innermost is what tensor cores
+// want; on a CPU it was measured for each family (docs/performance.md): it pays where channels are
+// few, or convolutions are by 1 x 1 pixel or by channel, and costs where they are wide and by 3
+// x 3.
 bool ChannelsLastPays(const cvtrain::v1::Model& model, const Device& device) {
-  return device.is_gpu() || model.resnet().depth() >= kDepthOfBottlenecks;
+  constexpr int kDepthOfBottlenecks = 50;
+  if (device.is_gpu()) return true;
+  switch (model.family_case()) {
+    case cvtrain::v1::Model::kResnet:
+      return model.resnet().depth() >= kDepthOfBottlenecks;
+    case cvtrain::v1::Model::kSmallResnet:
+    case cvtrain::v1::Model::kPreresnet:
+    case cvtrain::v1::Model::kMobilenetV1:
+    case cvtrain::v1::Model::kMobilenetV2:
+    case cvtrain::v1::Model::kMobilenetV3:
+    case cvtrain::v1::Model::kEfficientnet:
+    case cvtrain::v1::Model::kConvmixer:
+      return true;
+    default:
+      return false;
+  }
 }
 
 // Of the optimizer's groups, that of RangeAugment's scalars: after those that decay and those that
@@ -55,14 +70,17 @@ SnapshotTensor ToSnapshot(const Network::State& state) {
 
 absl::StatusOr<std::unique_ptr<Learner>> Learner::Create(const cvtrain::v1::Recipe& recipe,
                                                          int32_t logical_ranks, ProcessGroup& group,
-                                                         Begin begin, Device& device) {
+                                                         Begin begin, Device& device,
+                                                         MemoryFormat format) {
   CVT_ASSIGN_OR_RETURN(plan::NetworkDescription description, plan::DescribeNetwork(recipe.model()));
   CVT_ASSIGN_OR_RETURN(
       std::vector<bool> frozen,
       plan::FrozenLayers(description, {recipe.frozen().begin(), recipe.frozen().end()}));
   Options options = {
       .network = {.place = device.place(),
-                  .channels_last = ChannelsLastPays(recipe.model(), device),
+                  .channels_last = format == MemoryFormat::kBest
+                                       ? ChannelsLastPays(recipe.model(), device)
+                                       : format == MemoryFormat::kChannelsInnermost,
                   .frozen = std::move(frozen)},
       .label_smoothing = recipe.loss().label_smoothing(),
       .autocast = AutocastTypeOf(recipe.precision()),

@@ -45,13 +45,18 @@ class Learner {
     kRestored,  // by the caller, who fills all of States()
   };
 
+  // Where a picture's channels are in memory: where it is fastest, as measured, or where a
+  // benchmark wants them. Results differ in rounding only.
+  enum class MemoryFormat { kBest, kPlanes, kChannelsInnermost };
+
   // `recipe` is resolved. `group` and `device` must outlive this.
   // INVALID_ARGUMENT (RECIPE_INVALID) if the recipe has no network, or one that does not exist, or
   // freezes layers that it has not.
   static absl::StatusOr<std::unique_ptr<Learner>> Create(const cvtrain::v1::Recipe& recipe,
                                                          int32_t logical_ranks, ProcessGroup& group,
                                                          Begin begin = Begin::kDrawn,
-                                                         Device& device = Device::Cpu());
+                                                         Device& device = Device::Cpu(),
+                                                         MemoryFormat format = MemoryFormat::kBest);
 
   struct RankLoss {
     // Against the labels as mixed: with mixup or cutmix it stays above that of an evaluation.

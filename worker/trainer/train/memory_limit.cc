@@ -4,8 +4,12 @@
 #include <torch/types.h>
 #include <torch/utils.h>
 
+#include <algorithm>
 #include <atomic>
 
+#include "absl/base/thread_annotations.h"
+#include "absl/container/btree_map.h"
+#include "absl/synchronization/mutex.h"
 #include "c10/core/CPUAllocator.h"
 #include "c10/core/impl/alloc_cpu.h"
 
@@ -15,8 +19,62 @@ namespace {
 // Above the default allocator, which registers with 0.
 constexpr uint8_t kPriority = 1;
 
+// Blocks that were freed, for the next tensor of their size: every step asks for the sizes of the
+// one before, and getting a block from the heap, touching its pages and giving it back costs a
+// tenth of a small network's step. Thread-safe.
+class FreedBlocks {
+ public:
+  // Smaller ones the heap has at hand.
+  static constexpr size_t kSizeMin = 4096;
+  // What a block may be larger than was asked for.
+  static constexpr size_t kHeapAddsMax = 128;
+
+  // One of `size` bytes, but for what the heap adds; nullptr if there is none.
+  void* Take(size_t size) {
+    absl::MutexLock lock(&mu_);
+    const auto block = blocks_.lower_bound(size);
+    if (block == blocks_.end() || block->first > size + kHeapAddsMax) return nullptr;
+    void* data = block->second;
+    bytes_ -= block->first;
+    blocks_.erase(block);
+    return data;
+  }
+
+  // Keeps a block of `usable` bytes. Of other sizes than before if all that is kept would be more
+  // than `most` bytes: those are of an earlier size of pictures, and go.
+  void Put(void* data, size_t usable, size_t most) {
+    if (usable > most) return c10::free_cpu(data);
+    absl::MutexLock lock(&mu_);
+    if (bytes_ + usable > most) ClearLocked();
+    blocks_.emplace(usable, data);
+    bytes_ += usable;
+  }
+
+  void Clear() {
+    absl::MutexLock lock(&mu_);
+    ClearLocked();
+  }
+
+  size_t bytes() {
+    absl::MutexLock lock(&mu_);
+    return bytes_;
+  }
+
+ private:
+  void ClearLocked() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_) {
+    for (const auto& [size, data] : blocks_) c10::free_cpu(data);
+    blocks_.clear();
+    bytes_ = 0;
+  }
+
+  absl::Mutex mu_;
+  absl::btree_multimap<size_t, void*> blocks_ ABSL_GUARDED_BY(mu_);
+  size_t bytes_ ABSL_GUARDED_BY(mu_) = 0;
+};
+
 // Counts what it gives out. Memory is from the same functions as the default allocator's, so that
-// either may free what the other one gave.
+// either may free what the other one gave. What is kept for later and what tensors hold are
+// together never more than tensors have held before, nor than the limit.
 class LimitedAllocator final : public c10::Allocator {
  public:
   at::DataPtr allocate(size_t size) override {
@@ -26,7 +84,11 @@ class LimitedAllocator final : public c10::Allocator {
     TORCH_CHECK_WITH(OutOfMemoryError, limit == 0 || wanted <= limit, "a tensor of ", size,
                      " bytes, with those that exist, needs ", wanted, " of the slot's ", limit,
                      " bytes");
-    void* data = c10::alloc_cpu(size);
+    void* data = size < FreedBlocks::kSizeMin ? nullptr : freed_.Take(size);
+    if (data == nullptr) {
+      if (limit > 0 && wanted + static_cast<int64_t>(freed_.bytes()) > limit) freed_.Clear();
+      data = c10::alloc_cpu(size);
+    }
     const int64_t usable = Usable(data);
     NotePeak(held_bytes_.fetch_add(usable, std::memory_order_relaxed) + usable);
     return {data, data, &Free, at::Device(at::DeviceType::CPU)};
@@ -40,6 +102,10 @@ class LimitedAllocator final : public c10::Allocator {
 
   void set_limit(int64_t bytes) { limit_bytes_.store(bytes, std::memory_order_relaxed); }
   int64_t held_bytes() const { return held_bytes_.load(std::memory_order_relaxed); }
+  void Drop() {
+    freed_.Clear();
+    most_bytes_.store(held_bytes(), std::memory_order_relaxed);
+  }
   int64_t TakePeak() { return peak_bytes_.exchange(held_bytes(), std::memory_order_relaxed); }
 
   static LimitedAllocator& Get() {
@@ -52,20 +118,31 @@ class LimitedAllocator final : public c10::Allocator {
 
   static void Free(void* data) {
     if (data == nullptr) return;
-    Get().held_bytes_.fetch_sub(Usable(data), std::memory_order_relaxed);
-    c10::free_cpu(data);
+    LimitedAllocator& own = Get();
+    const int64_t usable = Usable(data);
+    const int64_t held = own.held_bytes_.fetch_sub(usable, std::memory_order_relaxed) - usable;
+    if (static_cast<size_t>(usable) < FreedBlocks::kSizeMin) return c10::free_cpu(data);
+    const int64_t most = own.most_bytes_.load(std::memory_order_relaxed) - held;
+    own.freed_.Put(data, static_cast<size_t>(usable),
+                   static_cast<size_t>(std::max<int64_t>(most, 0)));
   }
 
   void NotePeak(int64_t held) {
-    int64_t peak = peak_bytes_.load(std::memory_order_relaxed);
-    while (held > peak &&
-           !peak_bytes_.compare_exchange_weak(peak, held, std::memory_order_relaxed)) {
+    Raise(peak_bytes_, held);
+    Raise(most_bytes_, held);
+  }
+  static void Raise(std::atomic<int64_t>& most, int64_t value) {
+    int64_t before = most.load(std::memory_order_relaxed);
+    while (value > before &&
+           !most.compare_exchange_weak(before, value, std::memory_order_relaxed)) {
     }
   }
 
   std::atomic<int64_t> limit_bytes_{0};
   std::atomic<int64_t> held_bytes_{0};
-  std::atomic<int64_t> peak_bytes_{0};
+  std::atomic<int64_t> peak_bytes_{0};  // since it was taken
+  std::atomic<int64_t> most_bytes_{0};  // ever
+  FreedBlocks freed_;
 };
 
 }  // namespace
@@ -73,6 +150,8 @@ class LimitedAllocator final : public c10::Allocator {
 void InstallMemoryLimit() { c10::SetCPUAllocator(&LimitedAllocator::Get(), kPriority); }
 
 void SetMemoryLimit(int64_t limit_bytes) { LimitedAllocator::Get().set_limit(limit_bytes); }
+
+void DropFreedMemory() { LimitedAllocator::Get().Drop(); }
 
 int64_t TensorMemoryBytes() { return LimitedAllocator::Get().held_bytes(); }
 

@@ -80,6 +80,29 @@ TEST(GuardTest, TurnsTheSlotsLimitIntoOutOfMemory) {
   EXPECT_THAT(allocate(1 << 21), IsOk());
 }
 
+TEST(MemoryLimitTest, ABlockThatWasGivenBackIsForTheNextTensorOfItsSize) {
+  constexpr int64_t kBytes = 1 << 20;
+  // What has been held before may be kept.
+  at::empty({4 * kBytes}, at::kByte);
+  const void* first = at::empty({kBytes}, at::kByte).data_ptr();
+  EXPECT_EQ(at::empty({kBytes}, at::kByte).data_ptr(), first);
+  // A much smaller one gets another, and two at a time do not share one.
+  EXPECT_NE(at::empty({kBytes / 2}, at::kByte).data_ptr(), first);
+  const at::Tensor one = at::empty({kBytes}, at::kByte);
+  const at::Tensor two = at::empty({kBytes}, at::kByte);
+  EXPECT_EQ(one.data_ptr(), first);
+  EXPECT_NE(two.data_ptr(), first);
+}
+
+TEST(MemoryLimitTest, WhatIsKeptForLaterMakesRoomForWhatIsAskedFor) {
+  constexpr int64_t kBytes = 1 << 20;
+  DropFreedMemory();
+  SetMemoryLimit(TensorMemoryBytes() + 9 * kBytes);
+  at::empty({8 * kBytes}, at::kByte);  // kept
+  EXPECT_NO_THROW(at::empty({8 * kBytes + kBytes / 2}, at::kByte));
+  SetMemoryLimit(0);
+}
+
 TEST(MemoryLimitTest, CountsWhatTensorsHold) {
   ASSERT_TRUE(kInstalled);
   const int64_t before = TensorMemoryBytes();
