@@ -21,6 +21,7 @@
 #include "cvtrain/v1/experiment.grpc.pb.h"
 #include "cvtrain/v1/log.grpc.pb.h"
 #include "cvtrain/v1/metric.grpc.pb.h"
+#include "cvtrain/v1/queue.grpc.pb.h"
 #include "cvtrain/v1/trial.grpc.pb.h"
 #include "cvtrain/v1/worker.grpc.pb.h"
 

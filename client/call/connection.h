@@ -18,6 +18,7 @@
 #include "cvtrain/v1/experiment.pb.h"
 #include "cvtrain/v1/log.pb.h"
 #include "cvtrain/v1/metric.pb.h"
+#include "cvtrain/v1/queue.pb.h"
 #include "cvtrain/v1/trial.pb.h"
 #include "cvtrain/v1/worker.pb.h"
 
@@ -28,11 +29,19 @@
   X(ExperimentService, GetExperiment)     \
   X(ExperimentService, ListExperiments)   \
   X(ExperimentService, CancelExperiment)  \
+  X(ExperimentService, HoldExperiment)    \
+  X(ExperimentService, ReleaseExperiment) \
   X(TrialService, GetTrial)               \
   X(TrialService, ListTrials)             \
   X(TrialService, CancelTrial)            \
+  X(QueueService, ListQueue)              \
+  X(QueueService, ExplainTrial)           \
+  X(QueueService, PredictQueue)           \
   X(WorkerService, GetWorker)             \
   X(WorkerService, ListWorkers)           \
+  X(WorkerService, CordonWorker)          \
+  X(WorkerService, UncordonWorker)        \
+  X(WorkerService, RemoveWorker)          \
   X(DatasetService, BeginDatasetVersion)  \
   X(DatasetService, CommitDatasetVersion) \
   X(DatasetService, ListDatasets)         \

@@ -1,4 +1,4 @@
-// cvctl simulate --trace FILE --policy P
+// cvctl simulate --trace FILE --policy P, cvctl simulate --live
 #include <string>
 #include <utility>
 #include <vector>
@@ -9,6 +9,7 @@
 #include "client/call/verb.h"
 #include "client/dataset/source_files.h"
 #include "client/simulate/study.h"
+#include "client/view/queue.h"
 #include "common/errors.h"
 #include "common/file_system.h"
 #include "common/status_macros.h"
@@ -18,6 +19,12 @@ namespace cvtrain::client {
 namespace {
 
 struct SimulateFlags {
+  // Of the live queue.
+  GlobalOptions global;
+  bool live = false;
+  int workers = 0;
+  int slots_each = 0;
+  std::vector<std::string> without;
   std::string trace;
   std::string throughputs;
   std::string policies = "cvtrain";
@@ -60,6 +67,14 @@ void Declare(FlagSet& flags, SimulateFlags* options) {
   flags.Int("gpus-max", 0, &options->gpus_max, 1, 1'024, "Philly: only jobs of at most so many");
   flags.Double("gpu-hours-below", 0, &options->gpu_hours_below, 0, 1e12,
                "Philly: only jobs of less than this; 0: all");
+  flags.Bool("live", 0, &options->live,
+             "no trace: what would become of the queue of a coordinator as it is");
+  flags.Int("workers", 0, &options->workers, 0, 10'000, "with --live: so many more workers");
+  flags.Int("slots-each", 0, &options->slots_each, 1, 1'024,
+            "with --live: slots of each of them; default: those of the largest worker");
+  flags.StringList("without", 0, &options->without, "WORKER",
+                   "with --live: as if it were not there");
+  options->global.Declare(flags, false);
   flags.Choice("output", 'o', &options->output, {"table", "json"}, "table or json");
   flags.Bool("no-headers", 0, &options->no_headers, "tables without their first line");
 }
@@ -136,19 +151,44 @@ absl::StatusOr<Trace> ReadTrace(const Cli& cli, const SimulateFlags& options) {
   return ReadShockwave(cli, text, options);
 }
 
+// What if there were other workers.
+absl::StatusOr<ExitCode> PredictLive(const Cli& cli, const SimulateFlags& options) {
+  v1::PredictQueueRequest request;
+  request.set_workers(options.workers);
+  if (options.slots_each > 0) request.set_slots_each(options.slots_each);
+  for (const std::string& worker : options.without) {
+    CVT_ASSIGN_OR_RETURN(*request.add_without_workers(), WorkerNameOf(worker));
+  }
+  CVT_ASSIGN_OR_RETURN(const auto connection, Connect(cli, options.global));
+  CVT_ASSIGN_OR_RETURN(const auto response, connection->PredictQueue(request));
+  if (options.output == "json") {
+    PrintMessage(cli, OutputFormat::kJson, response);
+  } else {
+    cli.out << PredictionText(response, cli.clock.WallNow());
+  }
+  return ExitCode::kDone;
+}
+
 }  // namespace
 
 absl::StatusOr<ExitCode> RunSimulate(const Cli& cli, const Arguments& arguments) {
   SimulateFlags options;
-  FlagSet flags("cvctl simulate --trace FILE [--throughputs FILE] [flags]",
+  FlagSet flags("cvctl simulate --trace FILE [--throughputs FILE] [flags] | --live [flags]",
                 "Runs a trace of jobs under scheduling policies, in virtual time, with the "
-                "coordinator's own scheduler. Talks to no coordinator.");
+                "coordinator's own scheduler, and talks to no coordinator. With --live asks one "
+                "what would become of its queue with other workers; nothing changes.");
   Declare(flags, &options);
   std::vector<std::string> positional;
   CVT_ASSIGN_OR_RETURN(const bool help, ParseFlags(cli, flags, arguments, positional));
   if (help) return ExitCode::kDone;
   CVT_RETURN_IF_ERROR(CheckCount(positional, 0, 0, "no argument but flags"));
-  if (options.trace.empty()) return InvalidArgument(Reason::kUsage, "--trace: must name a file");
+  if (options.live) {
+    if (options.trace.empty()) return PredictLive(cli, options);
+    return InvalidArgument(Reason::kUsage, "--live, --trace: give one of them");
+  }
+  if (options.trace.empty()) {
+    return InvalidArgument(Reason::kUsage, "--trace: must name a file, or give --live");
+  }
 
   const absl::StatusOr<Trace> trace = ReadTrace(cli, options);
   if (!trace.ok()) {

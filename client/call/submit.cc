@@ -21,6 +21,9 @@ struct SubmitOptions {
   std::string name;
   std::string project;
   int priority = -1;
+  bool hold = false;
+  std::string begin;
+  std::vector<std::string> after;
   std::string request_id;
   bool dry_run = false;
   bool follow = false;
@@ -35,6 +38,11 @@ void Declare(FlagSet& flags, SubmitOptions& options) {
   flags.String("name", 0, &options.name, "NAME", "replaces the experiment's name");
   flags.String("project", 'p', &options.project, "NAME", "replaces the project");
   flags.Int("priority", 0, &options.priority, 0, 100, "0 to 100, higher first");
+  flags.Bool("hold", 0, &options.hold, "nothing starts until `cvctl release`");
+  flags.String("begin", 0, &options.begin, "TIME",
+               "nothing starts before, such as 2026-12-01T08:00:00Z");
+  flags.StringList("after", 0, &options.after, "ID[:ok|failed|end]",
+                   "nothing starts before that has ended, such as trial/7.1:ok");
   flags.String("request-id", 0, &options.request_id, "UUID",
                "the same id submits once, however often it is sent");
   flags.Bool("dry-run", 0, &options.dry_run,
@@ -55,11 +63,15 @@ absl::StatusOr<std::vector<plan::Override>> OverridesOf(const SubmitOptions& opt
   CVT_ASSIGN_OR_RETURN(std::vector<plan::Override> overrides, ParseOverrides(options.set));
   if (!options.name.empty()) overrides.push_back({"name", QuotedYaml(options.name)});
   if (!options.project.empty()) overrides.push_back({"project", QuotedYaml(options.project)});
+  if (options.hold) overrides.push_back({"hold", "true"});
+  if (!options.begin.empty()) overrides.push_back({"begin_after", QuotedYaml(options.begin)});
   if (options.priority >= 0) overrides.push_back({"priority", absl::StrCat(options.priority)});
   return overrides;
 }
 
-absl::Status ApplyLabels(const SubmitOptions& options, v1::ExperimentSpec& spec) {
+// Those that add to a list, which --set replaces.
+absl::Status ApplyLists(const SubmitOptions& options, v1::ExperimentSpec& spec) {
+  for (const std::string& one : options.after) spec.add_after(one);
   for (const std::string& label : options.labels) {
     const std::pair<std::string, std::string> parts =
         absl::StrSplit(label, absl::MaxSplits('=', 1));
@@ -115,7 +127,7 @@ absl::StatusOr<ExitCode> RunSubmit(const Cli& cli, const Arguments& arguments) {
   CVT_ASSIGN_OR_RETURN(options.request_id, RequestIdOf(cli, options.request_id));
   CVT_ASSIGN_OR_RETURN(const std::vector<plan::Override> overrides, OverridesOf(options));
   CVT_ASSIGN_OR_RETURN(v1::ExperimentSpec spec, ReadRecipeFile(cli, positional[0], overrides));
-  CVT_RETURN_IF_ERROR(ApplyLabels(options, spec));
+  CVT_RETURN_IF_ERROR(ApplyLists(options, spec));
 
   CVT_ASSIGN_OR_RETURN(const auto connection, Connect(cli, options.global));
   if (options.dry_run) return Preview(cli, *connection, options, spec);

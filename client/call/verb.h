@@ -145,6 +145,10 @@ class OutageNotice {
 
 // --- The verbs -----------------------------------------------------------------
 
+absl::StatusOr<ExitCode> RunQueue(const Cli& cli, const Arguments& arguments);
+absl::StatusOr<ExitCode> RunExplain(const Cli& cli, const Arguments& arguments);
+absl::StatusOr<ExitCode> RunHold(const Cli& cli, const Arguments& arguments);
+absl::StatusOr<ExitCode> RunRelease(const Cli& cli, const Arguments& arguments);
 absl::StatusOr<ExitCode> RunCancel(const Cli& cli, const Arguments& arguments);
 absl::StatusOr<ExitCode> RunCkpt(const Cli& cli, const Arguments& arguments);
 absl::StatusOr<ExitCode> RunCompletion(const Cli& cli, const Arguments& arguments);

@@ -15,6 +15,11 @@
 namespace cvtrain::coordinator {
 namespace {
 
+// Between two plans, for each trial that the last one looked at: some ten times what it took.
+constexpr absl::Duration kPlanIntervalPerTrial = absl::Microseconds(4);
+// With fewer trials a plan is made whenever one may change something.
+constexpr size_t kPlanAtOnceMax = 500;
+
 storage::v1::Caller ToStored(const Caller& caller) {
   storage::v1::Caller stored;
   stored.set_identity(caller.identity);
@@ -45,7 +50,9 @@ absl::Status StorageFailed(const absl::Status& cause) {
 }  // namespace
 
 Engine::Engine(Journal& journal, const Options& options)
-    : journal_(journal), options_(options), leases_(options.leases) {}
+    : journal_(journal), options_(options), leases_(options.leases) {
+  live_.scheduling = &scheduling_;
+}
 
 absl::StatusOr<std::unique_ptr<Engine>> Engine::Recover(Journal& journal, const Options& options,
                                                         const Instant& now) {
@@ -197,21 +204,29 @@ void Engine::AdvanceSearches(const Instant& now) {
   }
 }
 
-void Engine::PlaceWaiting(const Instant& now) {
-  if (state_.queue().empty()) return;
+bool Engine::PlaceWaiting(const Instant& now) {
+  if (state_.queue().empty()) return true;
+  // A plan for ten thousand trials takes as long as a sync: not one for each batch.
+  if (now.steady < next_plan_) return false;
   for (const auto& [name, worker] : state_.workers()) RefreshWorker(name, now);
-  for (const TrialPlacement& placement :
-       PlaceTrials(Queue(state_, now.wall), SchedulableSlots(state_, live_))) {
+  const Scheduling::Decisions decisions = scheduling_.Decide(state_, live_, now);
+  for (const TrialPlacement& placement : decisions.placements) {
     RecordOwn(DecideAllocate(state_, placement, std::max(now.wall, state_.time())), now);
   }
+  for (const Scheduling::Preemption& one : decisions.preemptions) {
+    RecordOwn(DecidePreempt(state_, one.attempt, one.by, std::max(now.wall, state_.time())), now);
+  }
+  if (decisions.considered >= kPlanAtOnceMax) {
+    next_plan_ = now.steady + kPlanIntervalPerTrial * static_cast<double>(decisions.considered);
+  }
+  return true;
 }
 
 void Engine::Flush(const Instant& now) {
   if (fatal_.ok() && placement_due_) {
-    placement_due_ = false;
     AdvanceSearches(now);
-    PlaceWaiting(now);
-    placement_due_ = false;  // what was just placed makes nothing else possible
+    // What was just placed makes nothing else possible.
+    placement_due_ = !PlaceWaiting(now);
   }
   if (!fatal_.ok()) return;
   if (!batch_.empty()) {

@@ -18,6 +18,7 @@
 #include "coordinator/engine/journal.h"
 #include "coordinator/engine/lease_table.h"
 #include "coordinator/engine/rendezvous.h"
+#include "coordinator/engine/scheduling.h"
 #include "coordinator/engine/session_table.h"
 #include "coordinator/engine/view.h"
 #include "coordinator/state/cluster_state.h"
@@ -32,7 +33,8 @@ namespace cvtrain::coordinator {
 //
 //   1. inputs: Commit(), Read(), OpenSession(), ... Commands are decided and applied at once on
 //      the live state, which runs ahead of the journal by at most one batch.
-//   2. Flush(): places waiting trials, appends all events of the batch to the journal (one synced
+//   2. Flush(): places waiting trials and asks others to make way, appends all events of the batch
+//   to the journal (one synced
 //      write), then publishes: answers commands, runs reads, and readies messages to workers.
 //   3. TakeOutputs(): what to send, which sessions to close, which checkpoints' bytes to remove.
 //
@@ -168,7 +170,8 @@ class Engine {
 
   void RefreshWorker(const WorkerName& worker, const Instant& now);
   void AdvanceSearches(const Instant& now);
-  void PlaceWaiting(const Instant& now);
+  // False if it is too early for another plan: it is still to be made.
+  bool PlaceWaiting(const Instant& now);
   void Publish(const Instant& now);
   absl::Status PutSnapshotIfDue();
   void Die(absl::Status status, const Instant& now);
@@ -190,9 +193,12 @@ class Engine {
   LeaseTable leases_;
   SessionTable sessions_;
   Rendezvous rendezvous_;
+  Scheduling scheduling_;
   LiveState live_;
   // A placement may be possible that was not before.
   bool placement_due_ = true;
+  // Steady time before which no plan is made.
+  absl::Duration next_plan_ = -absl::InfiniteDuration();
   // To be told to workers once durable: messages in order, and attempts that changed.
   std::vector<std::pair<SessionId, session::v1::ConnectResponse>> staged_;
   absl::btree_set<AttemptName> touched_;

@@ -232,7 +232,8 @@ void Engine::Tick(const Instant& now) {
                    [this](const auto& entry) { return !state_.workers().contains(entry.first); });
   }
   rendezvous_.Tick(now.steady);
-  // The wait of a trial between attempts may be over.
+  scheduling_.NotePredictions(state_, live_, now);
+  // The wait of a trial between attempts may be over, or one that runs may now be stopped.
   placement_due_ = placement_due_ || !state_.queue().empty();
 }
 

@@ -11,6 +11,7 @@
 #include "common/errors.h"
 #include "common/limits.h"
 #include "common/status_macros.h"
+#include "coordinator/engine/page.h"
 #include "coordinator/engine/views.h"
 #include "coordinator/state/canonical_bytes.h"
 #include "coordinator/state/trial_record.h"
@@ -19,75 +20,8 @@
 namespace cvtrain::coordinator {
 namespace {
 
-// What recipe.proto's sister files promise for page_size.
-constexpr int kPageSizeDefault = 50;
 // The parent of checkpoints that no trial made.
 constexpr absl::string_view kImported = "imported";
-// A page ends early at this size, so that it fits one message.
-constexpr size_t kPageBytesMax = limits::kMessageSizeBytesMax * 3 / 4;
-
-// One page of a list: where it begins, how long it may get, and the token of the next.
-class Page {
- public:
-  template <typename Request>
-  static absl::StatusOr<Page> Open(const PageTokens& tokens, absl::string_view caller,
-                                   Request request) {
-    if (request.page_size() < 0) {
-      return InvalidArgument(Reason::kFieldInvalid, "page_size: must not be negative");
-    }
-    Page page(tokens);
-    page.left_ = request.page_size() == 0 ? kPageSizeDefault
-                                          : std::min(request.page_size(), limits::kPageSizeMax);
-    const std::string token = request.page_token();
-    request.clear_page_size();
-    request.clear_page_token();
-    page.query_ = absl::StrCat(Request::descriptor()->full_name(), absl::string_view("\0", 1),
-                               caller, absl::string_view("\0", 1), CanonicalBytes(request));
-    if (!token.empty()) {
-      CVT_ASSIGN_OR_RETURN(page.after_, tokens.Open(page.query_, token));
-    }
-    return page;
-  }
-
-  // The last item of the page before; "" for the first page.
-  const std::string& after() const { return after_; }
-
-  // Numbers of after(), which must have been made of `count`; zeros for the first page.
-  std::vector<int64_t> AfterNumbers(size_t count) const {
-    std::vector<int64_t> numbers(count, 0);
-    const std::vector<absl::string_view> parts = absl::StrSplit(after_, '.');
-    for (size_t i = 0; i < std::min(count, parts.size()); ++i) {
-      if (!absl::SimpleAtoi(parts[i], &numbers[i])) numbers[i] = 0;
-    }
-    return numbers;
-  }
-
-  // True if one more item of `size_bytes` at `position` belongs to the page. If not, the page is
-  // complete, and next_token() leads to that item.
-  bool Take(const std::string& position, size_t size_bytes) {
-    if (left_ == 0 || (size_bytes_ > 0 && size_bytes_ + size_bytes > kPageBytesMax)) {
-      next_token_ = tokens_.Seal(query_, last_);
-      return false;
-    }
-    --left_;
-    size_bytes_ += size_bytes;
-    last_ = position;
-    return true;
-  }
-
-  const std::string& next_token() const { return next_token_; }
-
- private:
-  explicit Page(const PageTokens& tokens) : tokens_(tokens) {}
-
-  const PageTokens& tokens_;
-  std::string query_;
-  std::string after_;
-  std::string last_;
-  std::string next_token_;
-  int left_ = 0;
-  size_t size_bytes_ = 0;
-};
 
 // Experiments that `parent` names: one, or all for `experiments/-`.
 struct Parent {

@@ -8,6 +8,7 @@
 #include "absl/strings/string_view.h"
 #include "absl/time/time.h"
 #include "common/text.h"
+#include "coordinator/state/canonical_bytes.h"
 #include "coordinator/state/proto_time.h"
 #include "cvtrain/v1/experiment.pb.h"
 #include "cvtrain/v1/recipe.pb.h"
@@ -37,7 +38,7 @@ std::optional<double> FlopsPerSlotSecond(const ClusterState::Trial& trial) {
 std::string ModelOf(const ClusterState::Trial& trial) {
   v1::Recipe recipe;
   recipe.ParseFromString(trial.record.recipe());
-  return recipe.model().SerializeAsString();
+  return CanonicalBytes(recipe.model());
 }
 
 // The newest trials of the cluster that were measured, newest first.
@@ -55,16 +56,19 @@ std::vector<const ClusterState::Trial*> MeasuredTrials(const ClusterState& state
   return trials;
 }
 
-Throughput MeasuredIn(const ClusterState::Trial& trial, absl::string_view remark) {
+Throughput MeasuredIn(const ClusterState::Trial& trial, Throughput::Source source) {
   const double reached = *FlopsPerSlotSecond(trial);
+  const absl::string_view remark =
+      source == Throughput::Source::kOtherModel ? " of another model" : "";
   return {.flops_per_slot_second = reached,
+          .source = source,
           .basis = absl::StrCat("measured in ", trial.name.ToString(), ", ", FormatCount(reached),
                                 "FLOP/s a slot", remark)};
 }
 
-Throughput Assumed(const View& view) {
+Throughput Assumed(const ClusterState& state) {
   int32_t threads = 1;
-  for (const auto& [name, worker] : view.state().workers()) {
+  for (const auto& [name, worker] : state.workers()) {
     for (const v1::Slot& slot : worker.record.slots()) threads = std::max(threads, slot.threads());
   }
   return {
@@ -75,13 +79,13 @@ Throughput Assumed(const View& view) {
 
 }  // namespace
 
-Throughput ExpectedThroughput(const View& view, const v1::Recipe& recipe) {
-  const std::string model = recipe.model().SerializeAsString();
-  const std::vector<const ClusterState::Trial*> measured = MeasuredTrials(view.state());
+Throughput ExpectedThroughput(const ClusterState& state, const std::string& model) {
+  const std::vector<const ClusterState::Trial*> measured = MeasuredTrials(state);
   for (const ClusterState::Trial* trial : measured) {
-    if (ModelOf(*trial) == model) return MeasuredIn(*trial, "");
+    if (ModelOf(*trial) == model) return MeasuredIn(*trial, Throughput::Source::kSameModel);
   }
-  return measured.empty() ? Assumed(view) : MeasuredIn(*measured.front(), " of another model");
+  return measured.empty() ? Assumed(state)
+                          : MeasuredIn(*measured.front(), Throughput::Source::kOtherModel);
 }
 
 void PredictDurations(const v1::Recipe& recipe, int32_t slots, const Throughput& throughput,

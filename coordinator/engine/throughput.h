@@ -6,7 +6,7 @@
 #include <vector>
 
 #include "absl/types/span.h"
-#include "coordinator/engine/view.h"
+#include "coordinator/state/cluster_state.h"
 
 namespace cvtrain::v1 {
 class PlannedStage;
@@ -21,6 +21,8 @@ struct Throughput {
   // waiting for pictures makes it smaller. Greater than 0; not set for a synthetic task, whose
   // recipe says what a step takes.
   double flops_per_slot_second = 0;
+  enum class Source { kSameModel, kOtherModel, kAssumed };
+  Source source = Source::kAssumed;
   // Where that comes from, for people.
   std::string basis;
 };
@@ -29,10 +31,10 @@ struct Throughput {
 // reach (docs/performance.md).
 inline constexpr double kAssumedFlopsPerThreadSecond = 20e9;
 
-// What to expect of a trial of `recipe`: what the newest attempt of the same model reached that ran
-// to its end; else of any model; else what is assumed of the threads of a slot. Looks at the newest
-// trials only. A pure function.
-Throughput ExpectedThroughput(const View& view, const v1::Recipe& recipe);
+// What to expect of a trial of this model (canonical bytes of Recipe.model): what the newest
+// attempt of the same model reached that ran to its end; else of any model; else what is assumed of
+// the threads of a slot. Looks at the newest trials only. A pure function.
+Throughput ExpectedThroughput(const ClusterState& state, const std::string& model);
 
 // Fills in the durations of the stages of a trial of `recipe` on `slots` slots. Steps of a
 // synthetic task take the time that the recipe says.

@@ -9,14 +9,16 @@
 #include "absl/time/time.h"
 #include "common/ids.h"
 #include "coordinator/engine/command.h"
-#include "coordinator/scheduler/scheduler.h"
 #include "coordinator/state/cluster_state.h"
 #include "cvtrain/v1/experiment.pb.h"
 #include "cvtrain/v1/worker.pb.h"
 
 namespace cvtrain::coordinator {
 
-// What workers said last, beside the state: not journaled, gone after a restart.
+class Scheduling;
+
+// What workers said last, and what the scheduler remembers, beside the state: not journaled, gone
+// after a restart.
 struct LiveState {
   struct WorkerLive {
     v1::Worker::State state = v1::Worker::STATE_LOST;
@@ -27,6 +29,8 @@ struct LiveState {
   absl::btree_map<WorkerName, WorkerLive> workers;
   // Of running trials.
   absl::btree_map<TrialName, v1::Progress> progress;
+  // The engine's; nullptr: who asks about the queue begins with no memory.
+  Scheduling* scheduling = nullptr;
 };
 
 // What readers see: durable state, and live state beside it.
@@ -47,10 +51,8 @@ class View {
   const Instant& now_;
 };
 
-// What the scheduler works on: the slots of workers that may get work, and the trials that may be
-// tried `now`.
-std::vector<WorkerSlots> SchedulableSlots(const ClusterState& state, const LiveState& live);
-std::vector<QueuedTrials> Queue(const ClusterState& state, absl::Time now);
+// Whether `worker` may get work: its lease is current, it is connected and not cordoned.
+bool TakesWork(const ClusterState::Worker& worker, const LiveState& live);
 
 }  // namespace cvtrain::coordinator
 

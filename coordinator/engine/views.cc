@@ -9,7 +9,9 @@
 #include "absl/types/span.h"
 #include "common/status_macros.h"
 #include "common/text.h"
+#include "coordinator/engine/queue_views.h"
 #include "coordinator/search/searcher.h"
+#include "coordinator/state/canonical_bytes.h"
 #include "coordinator/state/decide_experiment.h"
 #include "coordinator/state/proto_time.h"
 #include "coordinator/state/retention.h"
@@ -89,7 +91,7 @@ absl::StatusOr<StagesToPlan> ToPlan(const View& view, v1::Recipe recipe,
   if (recipe.task() == v1::Recipe::TASK_SYNTHETIC) {
     stages.throughput.basis = "as the recipe says";
   } else {
-    stages.throughput = ExpectedThroughput(view, recipe);
+    stages.throughput = ExpectedThroughput(view.state(), CanonicalBytes(recipe.model()));
     CVT_ASSIGN_OR_RETURN(const v1::DatasetVersion* version,
                          view.state().FindDatasetVersion(DatasetVersionName(
                              DatasetName(recipe.dataset().name()), recipe.dataset().version())));
@@ -125,6 +127,7 @@ v1::Experiment ToProto(const ClusterState::Experiment& experiment) {
   proto.set_plan_version(record.plan_version());
   proto.set_program_version(record.program_version());
   proto.set_message(record.message());
+  proto.set_held(record.held());
   v1::TrialCounts& counts = *proto.mutable_trials();
   const auto& by_state = experiment.trials_by_state;
   counts.set_left(record.trials_left());
@@ -145,17 +148,14 @@ v1::Experiment ToProto(const ClusterState::Experiment& experiment) {
 WaitExplainer::WaitExplainer(const View& view) : view_(view) {}
 
 std::string WaitExplainer::Explain(const ClusterState::Trial& trial) {
-  const absl::Duration delay = DelayOf(trial.record, view_.now().wall);
-  if (delay > absl::ZeroDuration()) {
-    return absl::StrCat("waiting ", FormatDuration(absl::Ceil(delay, absl::Seconds(1))),
-                        " before the next attempt");
-  }
   if (!ready_) {
-    queue_ = Queue(view_.state(), view_.now().wall);
-    workers_ = SchedulableSlots(view_.state(), view_.live());
+    for (const QueueLine& line : ReportQueue(view_).waiting) {
+      texts_.emplace(line.trial->name, line.text);
+    }
     ready_ = true;
   }
-  return ExplainWait(queue_, workers_, trial.name);
+  const auto found = texts_.find(trial.name);
+  return found == texts_.end() ? "" : found->second;
 }
 
 v1::Trial ToProto(const View& view, const ClusterState::Experiment& experiment,
@@ -244,6 +244,8 @@ v1::Worker ToProto(const View& view, const ClusterState::Worker& worker) {
   proto.set_build_id(record.build_id());
   proto.set_cache_bytes_max(record.cache_bytes_max());
   proto.set_hostname(record.hostname());
+  proto.set_cordoned(record.cordoned());
+  proto.set_cordon_reason(record.cordon_reason());
   return proto;
 }
 
@@ -315,9 +317,9 @@ v1::Cluster ClusterToProto(const View& view) {
     if (worker.record.lost()) continue;
     cluster.set_workers(cluster.workers() + 1);
     cluster.set_slots(cluster.slots() + worker.record.slots_size());
-  }
-  for (const WorkerSlots& slots : SchedulableSlots(view.state(), view.live())) {
-    cluster.set_slots_free(cluster.slots_free() + static_cast<int32_t>(slots.free.size()));
+    if (!TakesWork(worker, view.live())) continue;
+    const auto busy = static_cast<int32_t>(worker.busy.size());
+    cluster.set_slots_free(cluster.slots_free() + worker.record.slots_size() - busy);
   }
   for (const auto& [number, experiment] : view.state().experiments()) {
     const auto& by_state = experiment.trials_by_state;

@@ -4,6 +4,7 @@
 #include <string>
 #include <vector>
 
+#include "absl/container/btree_map.h"
 #include "absl/status/statusor.h"
 #include "absl/strings/string_view.h"
 #include "coordinator/engine/page_token.h"
@@ -36,8 +37,7 @@ class WaitExplainer {
  private:
   const View& view_;
   bool ready_ = false;
-  std::vector<QueuedTrials> queue_;
-  std::vector<WorkerSlots> workers_;
+  absl::btree_map<TrialName, std::string> texts_;
 };
 
 v1::Experiment ToProto(const ClusterState::Experiment& experiment);

@@ -6,6 +6,8 @@ namespace {
 
 class Backfill : public Policy {
  public:
+  std::unique_ptr<Policy> Clone() const override { return std::make_unique<Backfill>(*this); }
+
   Fill fill() const override { return Fill::kPass; }
   void RankJobs(const PlanInput& input, absl::Span<Rank> ranks) override {
     RankByArrival(input, ranks);

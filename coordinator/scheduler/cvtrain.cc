@@ -99,12 +99,14 @@ double UrgentKey(double slack, double floor) {
 
 class Cvtrain : public Policy {
  public:
+  std::unique_ptr<Policy> Clone() const override { return std::make_unique<Cvtrain>(*this); }
+
   Fill fill() const override { return Fill::kReserve; }
 
   void RankJobs(const PlanInput& input, absl::Span<Rank> ranks) override {
     left_.resize(ranks.size());
     double slots = 0;
-    for (const PlanWorker& worker : input.workers) slots += worker.slots;
+    for (const PlanWorker& worker : input.workers) slots += worker.open ? worker.slots : 0;
     slots = std::max(slots, 1.0);
     double longest = 0;
     double work = 0;

@@ -6,6 +6,8 @@ namespace {
 
 class Fifo : public Policy {
  public:
+  std::unique_ptr<Policy> Clone() const override { return std::make_unique<Fifo>(*this); }
+
   Fill fill() const override { return Fill::kStop; }
   void RankJobs(const PlanInput& input, absl::Span<Rank> ranks) override {
     RankByArrival(input, ranks);

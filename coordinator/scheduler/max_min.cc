@@ -32,6 +32,8 @@ struct ShareOfTime {
 
 class MaxMin : public Policy {
  public:
+  std::unique_ptr<Policy> Clone() const override { return std::make_unique<MaxMin>(*this); }
+
   Fill fill() const override { return Fill::kPass; }
 
   void RankJobs(const PlanInput& input, absl::Span<Rank> ranks) override {

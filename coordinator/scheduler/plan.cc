@@ -70,7 +70,7 @@ class Planner {
       if (!one.runs()) continue;
       slots_.Take(one.shares);
       if (one.group_running_max > 0) ++group_running_[one.group];
-      if (one.preemptible_at <= input_.now) victims.push_back(order_.back());
+      if (MayBeStopped(one)) victims.push_back(order_.back());
     }
     // A heap, or all in order at once: sorting is worth it only where all of them are looked at.
     if (options_.queue) {
@@ -81,6 +81,13 @@ class Planner {
     std::sort(victims.begin(), victims.end(), Follows);
     for (const Place& place : victims) victims_.push_back(place.job);
     victims_left_ = victims_.size();
+  }
+
+  bool MayBeStopped(const PlanJob& one) const {
+    return one.preemptible_at <= input_.now &&
+           std::all_of(one.shares.begin(), one.shares.end(), [this](const SlotShare& share) {
+             return input_.workers[static_cast<size_t>(share.worker)].open;
+           });
   }
 
   int32_t PopNext() {
@@ -97,7 +104,7 @@ class Planner {
     if (here.runs() && state(i) != State::kEvicted) {
       // From here on it ranks above everyone who comes.
       state(i) = State::kKept;
-      if (here.preemptible_at <= input_.now) --victims_left_;
+      if (MayBeStopped(here)) --victims_left_;
       return;
     }
     if (!rank(i).eligible) return Wait(i, WaitReason::kShareTaken);
@@ -106,7 +113,9 @@ class Planner {
     }
     const GangShape gang(here);
     if (!EverFits(gang)) return Wait(i, WaitReason::kTooLarge);
-    if (stopped_ || NothingToGive()) return Wait(i, WaitReason::kOrder);
+    if (stopped_ || NothingToGive()) {
+      return Wait(i, in_line_.has_value() ? WaitReason::kOrder : WaitReason::kSlots);
+    }
     if (HasFailed(here, gang)) return Wait(i, WaitReason::kSlots);
     if (Start(i, gang) || Evict(i, gang)) return;
     Block(i, gang);
@@ -240,10 +249,12 @@ class Planner {
     if (!options_.queue) return;
     WaitingJob waiting{.job = i, .reason = reason, .rule = rank(i).rule};
     if (reason == WaitReason::kReservation) waiting.behind = job(plan_.reservation->job).id;
-    if (reason == WaitReason::kOrder && !plan_.waiting.empty()) {
-      waiting.behind = job(plan_.waiting.back().job).id;
-    }
+    if (reason == WaitReason::kOrder) waiting.behind = in_line_.value_or(0);
     plan_.waiting.push_back(waiting);
+    if (reason == WaitReason::kOrder || reason == WaitReason::kSlots ||
+        reason == WaitReason::kReservation) {
+      in_line_ = job(i).id;
+    }
   }
 
   const PlanInput& input_;
@@ -261,6 +272,7 @@ class Planner {
   std::vector<int32_t> spare_;                       // of each worker at the reservation's time
   absl::btree_map<int64_t, int32_t> group_running_;  // by group
   bool stopped_ = false;
+  std::optional<int64_t> in_line_;  // the last one that waits for slots
   Plan plan_;
 };
 

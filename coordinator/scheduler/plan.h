@@ -73,6 +73,9 @@ struct PlanJob {
 };
 
 struct PlanWorker {
+  // False: whoever runs there stays, and nobody comes. Its slots are no part of any other number,
+  // and those who run there cannot be stopped for anybody.
+  bool open = true;
   // A gang never mixes kinds; a higher kind is preferred.
   int kind = 0;
   // That may be used, taken or not.
@@ -124,7 +127,8 @@ struct WaitingJob {
   int32_t job = 0;
   WaitReason reason = WaitReason::kOrder;
   RankRule rule = RankRule::kArrival;
-  // kReservation: id of the job for which they are kept. kOrder: of the one right before it.
+  // kReservation: id of the job for which they are kept. kOrder: of the one right before it that
+  // waits for slots, too.
   int64_t behind = 0;
 };
 

@@ -35,6 +35,9 @@ class Policy {
 
   virtual ~Policy() = default;
 
+  // A copy with the same memory: for plans that decide nothing.
+  virtual std::unique_ptr<Policy> Clone() const = 0;
+
   virtual Fill fill() const = 0;
 
   // Fills `ranks`, which has one entry for each of `input.jobs`, all default.

@@ -42,11 +42,21 @@ class SlotPool {
   std::priority_queue<End, std::vector<End>, std::greater<>> ends_;
 };
 
+// What `job` holds, or will, of slots that others may get after it.
+int64_t OpenSlots(const PlanInput& input, const PlanJob& job) {
+  if (!job.runs()) return job.slots();
+  int64_t slots = 0;
+  for (const SlotShare& share : job.shares) {
+    if (input.workers[static_cast<size_t>(share.worker)].open) slots += share.slots;
+  }
+  return slots;
+}
+
 }  // namespace
 
 std::vector<absl::Time> PredictStarts(const PlanInput& input, const Plan& plan) {
   int64_t total = 0;
-  for (const PlanWorker& worker : input.workers) total += worker.slots;
+  for (const PlanWorker& worker : input.workers) total += worker.open ? worker.slots : 0;
   SlotPool pool(total);
   std::vector<bool> runs(input.jobs.size());
   for (size_t i = 0; i < input.jobs.size(); ++i) runs[i] = input.jobs[i].runs();
@@ -54,7 +64,7 @@ std::vector<absl::Time> PredictStarts(const PlanInput& input, const Plan& plan) 
   for (const StartedJob& one : plan.started) runs[static_cast<size_t>(one.job)] = true;
   for (size_t i = 0; i < input.jobs.size(); ++i) {
     const PlanJob& job = input.jobs[i];
-    if (runs[i]) pool.Take(job.slots(), absl::ToDoubleSeconds(job.left()));
+    if (runs[i]) pool.Take(OpenSlots(input, job), absl::ToDoubleSeconds(job.left()));
   }
   std::vector<absl::Time> starts;
   starts.reserve(plan.waiting.size());

@@ -9,8 +9,8 @@ namespace cvtrain::coordinator {
 SlotMap::SlotMap(absl::Span<const PlanWorker> workers) : workers_(workers) {
   for (const PlanWorker& worker : workers) {
     if (kinds_.empty() || kinds_.back() != worker.kind) kinds_.push_back(worker.kind);
-    total_.push_back(worker.slots);
-    free_total_ += worker.slots;
+    total_.push_back(worker.open ? worker.slots : 0);
+    free_total_ += total_.back();
   }
   std::sort(kinds_.begin(), kinds_.end(), std::greater<>());
   kinds_.erase(std::unique(kinds_.begin(), kinds_.end()), kinds_.end());
@@ -18,17 +18,18 @@ SlotMap::SlotMap(absl::Span<const PlanWorker> workers) : workers_(workers) {
 }
 
 void SlotMap::Take(const SlotShares& shares) {
-  for (const SlotShare& share : shares) {
-    free_[static_cast<size_t>(share.worker)] -= share.slots;
-    free_total_ -= share.slots;
-  }
+  for (const SlotShare& share : shares) Change(share, -share.slots);
 }
 
 void SlotMap::Give(const SlotShares& shares) {
-  for (const SlotShare& share : shares) {
-    free_[static_cast<size_t>(share.worker)] += share.slots;
-    free_total_ += share.slots;
-  }
+  for (const SlotShare& share : shares) Change(share, share.slots);
+}
+
+void SlotMap::Change(const SlotShare& share, int32_t slots) {
+  const auto worker = static_cast<size_t>(share.worker);
+  if (!workers_[worker].open) return;
+  free_[worker] += slots;
+  free_total_ += slots;
 }
 
 std::optional<SlotShares> SlotMap::FindWithin(const GangShape& gang,

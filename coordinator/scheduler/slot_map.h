@@ -30,7 +30,8 @@ struct GangShape {
 // Free slots, worker by worker. Thread-compatible.
 class SlotMap {
  public:
-  // All of `workers` are free; they must outlive this.
+  // All of `workers` are free, but for those that are closed: they have no slots here. They must
+  // outlive this.
   explicit SlotMap(absl::Span<const PlanWorker> workers);
 
   void Take(const SlotShares& shares);
@@ -56,6 +57,7 @@ class SlotMap {
   int32_t LargestTotal(const GangShape& gang) const { return Largest(gang, total_); }
 
  private:
+  void Change(const SlotShare& share, int32_t slots);
   bool HasMemory(const GangShape& gang, size_t worker) const {
     return workers_[worker].memory_bytes == 0 || gang.memory_bytes <= workers_[worker].memory_bytes;
   }

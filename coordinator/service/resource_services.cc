@@ -3,8 +3,10 @@
 #include <vector>
 
 #include "common/ids.h"
+#include "coordinator/engine/queue_views.h"
 #include "coordinator/engine/views.h"
 #include "coordinator/state/decide_experiment.h"
+#include "coordinator/state/decide_worker.h"
 #include "coordinator/state/proto_time.h"
 #include "plan/curriculum/forecast.h"
 #include "plan/recipe/resolve.h"
@@ -22,6 +24,27 @@ absl::Status PlanStages(const StagesToPlan& to_plan, Stages& stages) {
   return absl::OkStatus();
 }
 
+// The experiment, or the worker, that was changed.
+template <typename Reply>
+absl::StatusOr<Reply> ExperimentReply(const View& view, const Answer& answer) {
+  v1::GetExperimentRequest get;
+  get.set_name(answer.resource);
+  CVT_ASSIGN_OR_RETURN(auto found, coordinator::GetExperiment(view, get));
+  Reply reply;
+  *reply.mutable_experiment() = std::move(*found.mutable_experiment());
+  return reply;
+}
+
+template <typename Reply>
+absl::StatusOr<Reply> WorkerReply(const View& view, const Answer& answer) {
+  v1::GetWorkerRequest get;
+  get.set_name(answer.resource);
+  CVT_ASSIGN_OR_RETURN(auto found, coordinator::GetWorker(view, get));
+  Reply reply;
+  *reply.mutable_worker() = std::move(*found.mutable_worker());
+  return reply;
+}
+
 }  // namespace
 
 // --- Experiments --------------------------------------------------------------
@@ -34,14 +57,7 @@ grpc::ServerUnaryReactor* ExperimentService::CreateExperiment(
       [request, this](const ClusterState& state, absl::Time now) {
         return DecideCreateExperiment(state, *request, program_version_, now);
       },
-      [](const View& view, const Answer& answer) -> absl::StatusOr<v1::CreateExperimentResponse> {
-        v1::GetExperimentRequest get;
-        get.set_name(answer.resource);
-        CVT_ASSIGN_OR_RETURN(auto found, coordinator::GetExperiment(view, get));
-        v1::CreateExperimentResponse reply;
-        *reply.mutable_experiment() = std::move(*found.mutable_experiment());
-        return reply;
-      });
+      &ExperimentReply<v1::CreateExperimentResponse>);
 }
 
 grpc::Status ExperimentService::PreviewExperiment(grpc::ServerContext* context,
@@ -82,15 +98,29 @@ grpc::ServerUnaryReactor* ExperimentService::CancelExperiment(
       [request](const ClusterState& state, absl::Time now) {
         return DecideCancelExperiment(state, *request, now);
       },
-      [request](const View& view, const Answer&) -> absl::StatusOr<v1::CancelExperimentResponse> {
-        v1::GetExperimentRequest get;
-        get.set_name(request->name());
-        CVT_ASSIGN_OR_RETURN(auto found, coordinator::GetExperiment(view, get));
-        v1::CancelExperimentResponse reply;
-        *reply.mutable_experiment() = std::move(*found.mutable_experiment());
-        return reply;
+      &ExperimentReply<v1::CancelExperimentResponse>, Dispatch::Reserve::kMayUse);
+}
+
+grpc::ServerUnaryReactor* ExperimentService::HoldExperiment(
+    grpc::CallbackServerContext* context, const v1::HoldExperimentRequest* request,
+    v1::HoldExperimentResponse* response) {
+  return dispatch_.Commit<v1::HoldExperimentRequest, v1::HoldExperimentResponse>(
+      context, Role::kSubmitter, "HoldExperiment", *request, response,
+      [request](const ClusterState& state, absl::Time now) {
+        return DecideHoldExperiment(state, *request, now);
       },
-      Dispatch::Reserve::kMayUse);
+      &ExperimentReply<v1::HoldExperimentResponse>, Dispatch::Reserve::kMayUse);
+}
+
+grpc::ServerUnaryReactor* ExperimentService::ReleaseExperiment(
+    grpc::CallbackServerContext* context, const v1::ReleaseExperimentRequest* request,
+    v1::ReleaseExperimentResponse* response) {
+  return dispatch_.Commit<v1::ReleaseExperimentRequest, v1::ReleaseExperimentResponse>(
+      context, Role::kSubmitter, "ReleaseExperiment", *request, response,
+      [request](const ClusterState& state, absl::Time now) {
+        return DecideReleaseExperiment(state, *request, now);
+      },
+      &ExperimentReply<v1::ReleaseExperimentResponse>, Dispatch::Reserve::kMayUse);
 }
 
 // --- Trials ---------------------------------------------------------------------
@@ -138,7 +168,7 @@ grpc::ServerUnaryReactor* TrialService::CancelTrial(grpc::CallbackServerContext*
       Dispatch::Reserve::kMayUse);
 }
 
-// --- Workers and the cluster -----------------------------------------------------
+// --- Workers -----------------------------------------------------
 
 grpc::ServerUnaryReactor* WorkerService::GetWorker(grpc::CallbackServerContext* context,
                                                    const v1::GetWorkerRequest* request,
@@ -155,6 +185,71 @@ grpc::ServerUnaryReactor* WorkerService::ListWorkers(grpc::CallbackServerContext
   return dispatch_.Read<v1::ListWorkersResponse>(
       context, Role::kViewer, response, [request, this](const View& view, const Caller& caller) {
         return coordinator::ListWorkers(view, tokens_, caller.identity, *request);
+      });
+}
+
+grpc::ServerUnaryReactor* WorkerService::CordonWorker(grpc::CallbackServerContext* context,
+                                                      const v1::CordonWorkerRequest* request,
+                                                      v1::CordonWorkerResponse* response) {
+  return dispatch_.Commit<v1::CordonWorkerRequest, v1::CordonWorkerResponse>(
+      context, Role::kOperator, "CordonWorker", *request, response,
+      [request](const ClusterState& state, absl::Time now) {
+        return DecideCordonWorker(state, *request, now);
+      },
+      &WorkerReply<v1::CordonWorkerResponse>, Dispatch::Reserve::kMayUse);
+}
+
+grpc::ServerUnaryReactor* WorkerService::UncordonWorker(grpc::CallbackServerContext* context,
+                                                        const v1::UncordonWorkerRequest* request,
+                                                        v1::UncordonWorkerResponse* response) {
+  return dispatch_.Commit<v1::UncordonWorkerRequest, v1::UncordonWorkerResponse>(
+      context, Role::kOperator, "UncordonWorker", *request, response,
+      [request](const ClusterState& state, absl::Time now) {
+        return DecideUncordonWorker(state, *request, now);
+      },
+      &WorkerReply<v1::UncordonWorkerResponse>, Dispatch::Reserve::kMayUse);
+}
+
+grpc::ServerUnaryReactor* WorkerService::RemoveWorker(grpc::CallbackServerContext* context,
+                                                      const v1::RemoveWorkerRequest* request,
+                                                      v1::RemoveWorkerResponse* response) {
+  return dispatch_.Commit<v1::RemoveWorkerRequest, v1::RemoveWorkerResponse>(
+      context, Role::kOperator, "RemoveWorker", *request, response,
+      [request](const ClusterState& state, absl::Time now) {
+        return DecideRemoveWorker(state, *request, now);
+      },
+      [](const View&, const Answer&) -> absl::StatusOr<v1::RemoveWorkerResponse> {
+        return v1::RemoveWorkerResponse();
+      },
+      Dispatch::Reserve::kMayUse);
+}
+
+// --- The queue and the cluster ---------------------------------------------------
+
+grpc::ServerUnaryReactor* QueueService::ListQueue(grpc::CallbackServerContext* context,
+                                                  const v1::ListQueueRequest* request,
+                                                  v1::ListQueueResponse* response) {
+  return dispatch_.Read<v1::ListQueueResponse>(
+      context, Role::kViewer, response, [request, this](const View& view, const Caller& caller) {
+        return coordinator::ListQueue(view, tokens_, caller.identity, *request);
+      });
+}
+
+grpc::ServerUnaryReactor* QueueService::ExplainTrial(grpc::CallbackServerContext* context,
+                                                     const v1::ExplainTrialRequest* request,
+                                                     v1::ExplainTrialResponse* response) {
+  return dispatch_.Read<v1::ExplainTrialResponse>(
+      context, Role::kViewer, response, [request](const View& view, const Caller&) {
+        return coordinator::ExplainTrial(view, *request);
+      });
+}
+
+grpc::ServerUnaryReactor* QueueService::PredictQueue(grpc::CallbackServerContext* context,
+                                                     const v1::PredictQueueRequest* request,
+                                                     v1::PredictQueueResponse* response) {
+  return dispatch_.Read<v1::PredictQueueResponse>(
+      context, Role::kViewer, response, [request](const View& view, const Caller&) {
+        return coordinator::PredictQueue(view, *request);
       });
 }
 

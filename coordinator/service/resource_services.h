@@ -8,6 +8,7 @@
 #include "coordinator/service/dispatch.h"
 #include "cvtrain/v1/cluster.grpc.pb.h"
 #include "cvtrain/v1/experiment.grpc.pb.h"
+#include "cvtrain/v1/queue.grpc.pb.h"
 #include "cvtrain/v1/trial.grpc.pb.h"
 #include "cvtrain/v1/worker.grpc.pb.h"
 
@@ -21,7 +22,9 @@ using ExperimentServiceBase = v1::ExperimentService::WithCallbackMethod_CreateEx
     v1::ExperimentService::WithCallbackMethod_GetExperiment<
         v1::ExperimentService::WithCallbackMethod_ListExperiments<
             v1::ExperimentService::WithCallbackMethod_CancelExperiment<
-                v1::ExperimentService::Service>>>>;
+                v1::ExperimentService::WithCallbackMethod_HoldExperiment<
+                    v1::ExperimentService::WithCallbackMethod_ReleaseExperiment<
+                        v1::ExperimentService::Service>>>>>>;
 using TrialServiceBase = v1::TrialService::WithCallbackMethod_ListTrials<
     v1::TrialService::WithCallbackMethod_CancelTrial<v1::TrialService::Service>>;
 
@@ -45,6 +48,12 @@ class ExperimentService : public ExperimentServiceBase {
   grpc::ServerUnaryReactor* CancelExperiment(grpc::CallbackServerContext* context,
                                              const v1::CancelExperimentRequest* request,
                                              v1::CancelExperimentResponse* response) override;
+  grpc::ServerUnaryReactor* HoldExperiment(grpc::CallbackServerContext* context,
+                                           const v1::HoldExperimentRequest* request,
+                                           v1::HoldExperimentResponse* response) override;
+  grpc::ServerUnaryReactor* ReleaseExperiment(grpc::CallbackServerContext* context,
+                                              const v1::ReleaseExperimentRequest* request,
+                                              v1::ReleaseExperimentResponse* response) override;
 
  private:
   Dispatch& dispatch_;
@@ -82,6 +91,35 @@ class WorkerService : public v1::WorkerService::CallbackService {
   grpc::ServerUnaryReactor* ListWorkers(grpc::CallbackServerContext* context,
                                         const v1::ListWorkersRequest* request,
                                         v1::ListWorkersResponse* response) override;
+  grpc::ServerUnaryReactor* CordonWorker(grpc::CallbackServerContext* context,
+                                         const v1::CordonWorkerRequest* request,
+                                         v1::CordonWorkerResponse* response) override;
+  grpc::ServerUnaryReactor* UncordonWorker(grpc::CallbackServerContext* context,
+                                           const v1::UncordonWorkerRequest* request,
+                                           v1::UncordonWorkerResponse* response) override;
+  grpc::ServerUnaryReactor* RemoveWorker(grpc::CallbackServerContext* context,
+                                         const v1::RemoveWorkerRequest* request,
+                                         v1::RemoveWorkerResponse* response) override;
+
+ private:
+  Dispatch& dispatch_;
+  const PageTokens& tokens_;
+};
+
+class QueueService : public v1::QueueService::CallbackService {
+ public:
+  QueueService(Dispatch& dispatch, const PageTokens& tokens)
+      : dispatch_(dispatch), tokens_(tokens) {}
+
+  grpc::ServerUnaryReactor* ListQueue(grpc::CallbackServerContext* context,
+                                      const v1::ListQueueRequest* request,
+                                      v1::ListQueueResponse* response) override;
+  grpc::ServerUnaryReactor* ExplainTrial(grpc::CallbackServerContext* context,
+                                         const v1::ExplainTrialRequest* request,
+                                         v1::ExplainTrialResponse* response) override;
+  grpc::ServerUnaryReactor* PredictQueue(grpc::CallbackServerContext* context,
+                                         const v1::PredictQueueRequest* request,
+                                         v1::PredictQueueResponse* response) override;
 
  private:
   Dispatch& dispatch_;

@@ -171,6 +171,7 @@ class RunningServer : public Server {
         std::make_unique<Dispatch>(*loop_, telemetry, [this] { return database_->CheckSpace(); });
     services_.push_back(std::make_unique<ExperimentService>(*dispatch_, *tokens_, build.version));
     services_.push_back(std::make_unique<TrialService>(*dispatch_, *tokens_));
+    services_.push_back(std::make_unique<QueueService>(*dispatch_, *tokens_));
     services_.push_back(std::make_unique<WorkerService>(*dispatch_, *tokens_));
     services_.push_back(std::make_unique<ClusterService>(
         *dispatch_, ProcessFacts{.cluster_id = database_->cluster_id(),

@@ -75,6 +75,7 @@ absl::Status EventApplier::ApplyKind() {
     }
     case Event::kTrialCancelled:
     case Event::kSearchAdvanced:
+    case Event::kAttemptPreempted:
       return absl::OkStatus();  // all that they change is in their consequences
     case Event::kWorkerRegistered:
       return Registered(event_.worker_registered());
@@ -92,6 +93,24 @@ absl::Status EventApplier::ApplyKind() {
       return Imported(event_.checkpoint_imported());
     case Event::kCheckpointDeleted:
       return Deleted(event_.checkpoint_deleted());
+    case Event::kWorkerCordoned:
+      return Cordoned(event_.worker_cordoned());
+    case Event::kWorkerRemoved: {
+      CVT_ASSIGN_OR_RETURN(const ClusterState::Worker* worker,
+                           FindWorker(event_.worker_removed().worker()));
+      if (!worker->busy.empty()) {
+        return Damaged(absl::StrCat("removes ", worker->record.name(), ", which runs something"));
+      }
+      state_.workers_.erase(WorkerName(worker->name));
+      return absl::OkStatus();
+    }
+    case Event::kExperimentHeld: {
+      CVT_ASSIGN_OR_RETURN(Experiment * experiment,
+                           FindExperiment(event_.experiment_held().experiment()));
+      experiment->record.set_held(event_.experiment_held().held());
+      experiment->record.set_revision(event_.revision());
+      return absl::OkStatus();
+    }
     case Event::KIND_NOT_SET:
       break;
   }
@@ -146,6 +165,7 @@ absl::Status EventApplier::Created(const storage::v1::ExperimentCreated& event) 
   record.set_creator(event_.caller().identity());
   record.set_plan_version(event.plan_version());
   record.set_program_version(event.program_version());
+  record.set_held(event.spec().hold());
   record.set_revision(event_.revision());
   const auto labelled =
       state_.labels_.emplace(std::make_pair(event.spec().project(), event.spec().name()), next);
@@ -181,13 +201,25 @@ absl::Status EventApplier::Registered(const storage::v1::WorkerRegistered& event
   return absl::OkStatus();
 }
 
-absl::Status EventApplier::Lost(const storage::v1::WorkerLost& event) {
-  CVT_ASSIGN_OR_RETURN(const WorkerName name, WorkerName::Parse(event.worker()));
+absl::StatusOr<ClusterState::Worker*> EventApplier::FindWorker(const std::string& text) {
+  CVT_ASSIGN_OR_RETURN(const WorkerName name, WorkerName::Parse(text));
   const auto worker = state_.workers_.find(name);
   if (worker == state_.workers_.end()) {
-    return Damaged(absl::StrCat("names ", event.worker(), ", which does not exist"));
+    return Damaged(absl::StrCat("names ", text, ", which does not exist"));
   }
-  worker->second.record.set_lost(true);
+  return &worker->second;
+}
+
+absl::Status EventApplier::Cordoned(const storage::v1::WorkerCordoned& event) {
+  CVT_ASSIGN_OR_RETURN(ClusterState::Worker * worker, FindWorker(event.worker()));
+  worker->record.set_cordoned(event.cordoned());
+  worker->record.set_cordon_reason(event.reason());
+  return absl::OkStatus();
+}
+
+absl::Status EventApplier::Lost(const storage::v1::WorkerLost& event) {
+  CVT_ASSIGN_OR_RETURN(ClusterState::Worker * worker, FindWorker(event.worker()));
+  worker->record.set_lost(true);
   return LoseParts(event.lost_attempts(), event.worker());
 }
 
@@ -204,12 +236,8 @@ absl::Status EventApplier::LoseParts(
 }
 
 absl::Status EventApplier::FreeSlots(const std::string& worker, const AttemptName& attempt) {
-  CVT_ASSIGN_OR_RETURN(const WorkerName name, WorkerName::Parse(worker));
-  const auto found = state_.workers_.find(name);
-  if (found == state_.workers_.end()) {
-    return Damaged(absl::StrCat("names ", worker, ", which does not exist"));
-  }
-  auto& busy = found->second.busy;
+  CVT_ASSIGN_OR_RETURN(ClusterState::Worker * found, FindWorker(worker));
+  auto& busy = found->busy;
   for (auto slot = busy.begin(); slot != busy.end();) {
     slot = slot->second == attempt ? busy.erase(slot) : std::next(slot);
   }

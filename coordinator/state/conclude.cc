@@ -148,6 +148,13 @@ bool Conclusion::RequestEnd(TrialRecord& trial, v1::Cause cause, bool at_once,
   return true;
 }
 
+bool Conclusion::RequestStop(TrialRecord& trial, v1::Cause cause) {
+  const AttemptRecord* attempt = OpenAttempt(trial);
+  if (attempt == nullptr || attempt->has_stop()) return false;
+  Stop(trial, cause, /*now=*/false);
+  return true;
+}
+
 void Conclusion::Settle() {
   for (auto& [name, trial] : edited_) SettleAttempt(trial);
   for (const int64_t number : due_) {

@@ -46,6 +46,10 @@ class Conclusion {
   bool RequestEnd(storage::v1::TrialRecord& trial, v1::Cause cause, bool at_once,
                   const std::string& reason);
 
+  // Has the open attempt of a trial write a checkpoint and end, so that the trial waits again.
+  // Returns false if it has none, or it is to stop already.
+  bool RequestStop(storage::v1::TrialRecord& trial, v1::Cause cause);
+
   // Concludes for every trial that was edited, then for those experiments whose trials ended.
   void Settle();
 

@@ -197,6 +197,25 @@ Decision DecideAllocate(const ClusterState& state, const TrialPlacement& placeme
   return decided;
 }
 
+Decision DecidePreempt(const ClusterState& state, const AttemptName& attempt, const TrialName& by,
+                       absl::Time now) {
+  CVT_ASSIGN_OR_RETURN(const storage::v1::AttemptRecord* record, state.FindAttempt(attempt));
+  Decided decided;
+  decided.resource = attempt.ToString();
+  if (HasEnded(*record)) {
+    return FailedPrecondition(Reason::kWrongState,
+                              absl::StrCat(decided.resource, ": has ended, it holds no slots"));
+  }
+  Conclusion conclusion(state, now);
+  CVT_ASSIGN_OR_RETURN(storage::v1::TrialRecord * trial, conclusion.Edit(attempt.trial()));
+  if (!conclusion.RequestStop(*trial, v1::CAUSE_PREEMPTED)) return decided;
+  storage::v1::Event& event = decided.event.emplace();
+  event.mutable_attempt_preempted()->set_attempt(decided.resource);
+  event.mutable_attempt_preempted()->set_by(by.ToString());
+  *event.mutable_consequences() = conclusion.Take();
+  return decided;
+}
+
 Decision DecideFacts(const ClusterState& state, const session::v1::ReportFactsRequest& request,
                      absl::Time now) {
   const LeaseClaim claim{request.worker(), request.attempt(), request.lease_generation()};

@@ -2,11 +2,12 @@
 #define CVTRAIN_COORDINATOR_STATE_DECIDE_ATTEMPT_H_
 
 #include <cstdint>
+#include <vector>
 
 #include "absl/status/status.h"
 #include "absl/strings/string_view.h"
 #include "absl/time/time.h"
-#include "coordinator/scheduler/scheduler.h"
+#include "common/ids.h"
 #include "coordinator/state/cluster_state.h"
 #include "coordinator/state/decision.h"
 #include "cvtrain/session/v1/session.pb.h"
@@ -29,11 +30,32 @@ struct LeaseClaim {
 // another generation, does not exist, or the worker has no part in it that has not ended.
 absl::Status CheckLease(const ClusterState& state, const LeaseClaim& claim);
 
+struct RankSlot {
+  WorkerName worker;
+  int32_t slot = 0;
+
+  friend bool operator==(const RankSlot&, const RankSlot&) = default;
+};
+
+// All slots of one trial, in order of rank.
+struct TrialPlacement {
+  TrialName trial;
+  std::vector<RankSlot> ranks;
+};
+
 // Gives slots to a queued trial: its next attempt begins. It goes on from the newest checkpoint.
 //
 // Returns FAILED_PRECONDITION (WRONG_STATE) if the trial is not queued, needs another number of
 // slots, or a slot is not free.
 Decision DecideAllocate(const ClusterState& state, const TrialPlacement& placement, absl::Time now);
+
+// An attempt is to make way for trial `by`: it writes a checkpoint and stops, and its trial waits
+// again. Decides nothing if it is to stop already. No retry budget pays for that.
+//
+// Returns NOT_FOUND (TRIAL_NOT_FOUND, ATTEMPT_NOT_FOUND), and FAILED_PRECONDITION (WRONG_STATE) if
+// the attempt has ended.
+Decision DecidePreempt(const ClusterState& state, const AttemptName& attempt, const TrialName& by,
+                       absl::Time now);
 
 // Takes in facts. Those that are known are skipped; if all are, nothing is decided. An attempt
 // whose last part ends decides its trial: ended, or queued again within the budget of the cause.

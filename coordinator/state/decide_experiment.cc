@@ -1,6 +1,7 @@
 #include "coordinator/state/decide_experiment.h"
 
 #include <utility>
+#include <variant>
 
 #include "absl/strings/str_cat.h"
 #include "common/errors.h"
@@ -8,6 +9,7 @@
 #include "common/status_macros.h"
 #include "coordinator/state/conclude.h"
 #include "coordinator/state/trial_record.h"
+#include "plan/recipe/start_rules.h"
 #include "plan/recipe/validate.h"
 
 namespace cvtrain::coordinator {
@@ -46,6 +48,41 @@ absl::Status CheckInitial(const ClusterState& state, const v1::InitFrom& init) {
   return FieldViolations(
       {{"recipe.init_from.checkpoint", "must not be damaged", init.checkpoint()}},
       Reason::kRecipeInvalid);
+}
+
+// That what the experiment is to come after is there: it came before, so that nothing waits for
+// itself.
+absl::Status CheckDependencies(const ClusterState& state, const v1::ExperimentSpec& spec) {
+  for (int i = 0; i < spec.after_size(); ++i) {
+    const std::string field = absl::StrCat("after.", i);
+    const auto dependency = plan::ParseDependency(spec.after(i));
+    if (!dependency.ok()) return Annotate(dependency.status(), field);
+    const auto* trial = std::get_if<TrialName>(&dependency->on);
+    const absl::Status found =
+        trial != nullptr ? state.FindTrial(*trial).status()
+                         : state.FindExperiment(std::get<ExperimentName>(dependency->on)).status();
+    if (!found.ok()) return Annotate(found, field);
+  }
+  return absl::OkStatus();
+}
+
+template <typename Request>
+Decision DecideHeld(const ClusterState& state, const Request& request, bool held) {
+  CVT_ASSIGN_OR_RETURN(const ExperimentName name, ExperimentName::Parse(request.name()));
+  CVT_ASSIGN_OR_RETURN(const ClusterState::Experiment* experiment, state.FindExperiment(name));
+  CVT_RETURN_IF_ERROR(CheckEtag(request.name(), request.etag(), experiment->record.revision()));
+  if (experiment->record.state() != v1::Experiment::STATE_ACTIVE) {
+    return FailedPrecondition(
+        Reason::kExperimentFinished,
+        absl::StrCat(request.name(), ": has ended, nothing is to be ", held ? "held" : "released"));
+  }
+  Decided decided;
+  decided.resource = request.name();
+  if (experiment->record.held() == held) return decided;
+  storage::v1::ExperimentHeld& event = *decided.event.emplace().mutable_experiment_held();
+  event.set_experiment(request.name());
+  event.set_held(held);
+  return decided;
 }
 
 }  // namespace
@@ -99,6 +136,7 @@ Decision DecideCreateExperiment(const ClusterState& state,
                          absl::StrCat("experiments: ", state.active().size(),
                                       " are active; wait until one ends, or cancel one"));
   }
+  CVT_RETURN_IF_ERROR(CheckDependencies(state, spec));
   ClusterState::Experiment experiment;
   experiment.name =
       ExperimentName(state.experiments().empty() ? 1 : state.experiments().rbegin()->first + 1);
@@ -151,6 +189,16 @@ Decision DecideCancelExperiment(const ClusterState& state,
   event.mutable_experiment_cancelled()->set_now(request.now());
   *event.mutable_consequences() = conclusion.Take();
   return decided;
+}
+
+Decision DecideHoldExperiment(const ClusterState& state, const v1::HoldExperimentRequest& request,
+                              absl::Time) {
+  return DecideHeld(state, request, /*held=*/true);
+}
+
+Decision DecideReleaseExperiment(const ClusterState& state,
+                                 const v1::ReleaseExperimentRequest& request, absl::Time) {
+  return DecideHeld(state, request, /*held=*/false);
 }
 
 Decision DecideCancelTrial(const ClusterState& state, const v1::CancelTrialRequest& request,

@@ -26,7 +26,8 @@ absl::StatusOr<v1::ExperimentSpec> ResolveSpec(const ClusterState& state,
 
 // Creates an experiment with its first trials. The answer's resource is its name.
 //
-// Returns the errors of ResolveSpec(), ALREADY_EXISTS (EXPERIMENT_EXISTS) if the project has one of
+// Returns the errors of ResolveSpec(), NOT_FOUND (EXPERIMENT_NOT_FOUND, TRIAL_NOT_FOUND) for what
+// it is to come after, ALREADY_EXISTS (EXPERIMENT_EXISTS) if the project has one of
 // this name, and RESOURCE_EXHAUSTED (LIMIT_EXCEEDED) if too many are active.
 Decision DecideCreateExperiment(const ClusterState& state,
                                 const v1::CreateExperimentRequest& request,
@@ -38,6 +39,14 @@ Decision DecideCreateExperiment(const ClusterState& state,
 // (ETAG_MISMATCH).
 Decision DecideCancelExperiment(const ClusterState& state,
                                 const v1::CancelExperimentRequest& request, absl::Time now);
+
+// Keeps trials of an experiment from starting, or lets them. Decides nothing if that is so.
+//
+// Errors as DecideCancelExperiment().
+Decision DecideHoldExperiment(const ClusterState& state, const v1::HoldExperimentRequest& request,
+                              absl::Time now);
+Decision DecideReleaseExperiment(const ClusterState& state,
+                                 const v1::ReleaseExperimentRequest& request, absl::Time now);
 
 // Ends a trial: a queued one at once, a running one when its workers have stopped. Asking again
 // with `now` hastens it.

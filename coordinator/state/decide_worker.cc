@@ -15,6 +15,8 @@
 namespace cvtrain::coordinator {
 namespace {
 
+constexpr size_t kCordonReasonSizeBytesMax = 256;
+
 absl::Status CheckSlots(const session::v1::Hello& hello) {
   if (hello.slots_size() > limits::kSlotsPerWorkerMax) {
     return LimitExceeded("kSlotsPerWorkerMax",
@@ -119,6 +121,62 @@ Decision DecideWorkerLost(const ClusterState& state, const WorkerName& worker,
   CVT_ASSIGN_OR_RETURN(*event.mutable_consequences(),
                        Lose(state, decided.resource, {attempts.begin(), attempts.end()}, now));
   decided.event = std::move(event);
+  return decided;
+}
+
+Decision DecideCordonWorker(const ClusterState& state, const v1::CordonWorkerRequest& request,
+                            absl::Time now) {
+  CVT_ASSIGN_OR_RETURN(const WorkerName name, WorkerName::Parse(request.name()));
+  CVT_ASSIGN_OR_RETURN(const ClusterState::Worker* worker, state.FindWorker(name));
+  if (request.reason().size() > kCordonReasonSizeBytesMax) {
+    return InvalidArgument(Reason::kFieldInvalid,
+                           absl::StrCat("reason: must be at most ", kCordonReasonSizeBytesMax,
+                                        " bytes, not ", request.reason().size()));
+  }
+  Decided decided;
+  decided.resource = request.name();
+  Conclusion conclusion(state, now);
+  if (request.drain()) {
+    for (const AttemptName& attempt : AttemptsOn(state, name)) {
+      CVT_ASSIGN_OR_RETURN(storage::v1::TrialRecord * trial, conclusion.Edit(attempt.trial()));
+      conclusion.RequestStop(*trial, v1::CAUSE_PREEMPTED);
+    }
+  }
+  const bool is_new = !worker->record.cordoned() ||
+                      worker->record.cordon_reason() != request.reason() ||
+                      conclusion.consequences().stops_size() > 0;
+  if (!is_new) return decided;
+  storage::v1::Event& event = decided.event.emplace();
+  event.mutable_worker_cordoned()->set_worker(request.name());
+  event.mutable_worker_cordoned()->set_cordoned(true);
+  event.mutable_worker_cordoned()->set_reason(request.reason());
+  *event.mutable_consequences() = conclusion.Take();
+  return decided;
+}
+
+Decision DecideUncordonWorker(const ClusterState& state, const v1::UncordonWorkerRequest& request,
+                              absl::Time) {
+  CVT_ASSIGN_OR_RETURN(const WorkerName name, WorkerName::Parse(request.name()));
+  CVT_ASSIGN_OR_RETURN(const ClusterState::Worker* worker, state.FindWorker(name));
+  Decided decided;
+  decided.resource = request.name();
+  if (!worker->record.cordoned()) return decided;
+  decided.event.emplace().mutable_worker_cordoned()->set_worker(request.name());
+  return decided;
+}
+
+Decision DecideRemoveWorker(const ClusterState& state, const v1::RemoveWorkerRequest& request,
+                            absl::Time) {
+  CVT_ASSIGN_OR_RETURN(const WorkerName name, WorkerName::Parse(request.name()));
+  CVT_ASSIGN_OR_RETURN(const ClusterState::Worker* worker, state.FindWorker(name));
+  if (!worker->record.lost() || !worker->busy.empty()) {
+    return FailedPrecondition(
+        Reason::kWrongState,
+        absl::StrCat(request.name(), ": is not lost; stop it first, its lease then expires"));
+  }
+  Decided decided;
+  decided.resource = request.name();
+  decided.event.emplace().mutable_worker_removed()->set_worker(request.name());
   return decided;
 }
 

@@ -9,6 +9,7 @@
 #include "coordinator/state/cluster_state.h"
 #include "coordinator/state/decision.h"
 #include "cvtrain/session/v1/session.pb.h"
+#include "cvtrain/v1/worker.pb.h"
 
 // Workers come and go. Pure functions; `now` is data. Thread-compatible.
 namespace cvtrain::coordinator {
@@ -26,6 +27,22 @@ Decision DecideWorkerLost(const ClusterState& state, const WorkerName& worker,
 // too many slots or workers.
 Decision DecideRegisterWorker(const ClusterState& state, const session::v1::Hello& hello,
                               const std::vector<AttemptName>& lost, absl::Time now);
+
+// A worker gets no new work, which holds until it is taken back, also if it goes and comes. With
+// `drain` what it runs writes a checkpoint and goes on elsewhere. Decides nothing if all of that is
+// so already.
+//
+// Returns NOT_FOUND (WORKER_NOT_FOUND), INVALID_ARGUMENT (BAD_RESOURCE_NAME, FIELD_INVALID).
+Decision DecideCordonWorker(const ClusterState& state, const v1::CordonWorkerRequest& request,
+                            absl::Time now);
+Decision DecideUncordonWorker(const ClusterState& state, const v1::UncordonWorkerRequest& request,
+                              absl::Time now);
+
+// Forgets a lost worker.
+//
+// Returns NOT_FOUND (WORKER_NOT_FOUND), FAILED_PRECONDITION (WRONG_STATE) if it is not lost.
+Decision DecideRemoveWorker(const ClusterState& state, const v1::RemoveWorkerRequest& request,
+                            absl::Time now);
 
 // Unfinished attempts with ranks on `worker`, in order. Empty if it is not known.
 std::vector<AttemptName> AttemptsOn(const ClusterState& state, const WorkerName& worker);

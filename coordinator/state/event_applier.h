@@ -27,6 +27,7 @@ class EventApplier {
   absl::Status Created(const storage::v1::ExperimentCreated& event);
   absl::Status Registered(const storage::v1::WorkerRegistered& event);
   absl::Status Lost(const storage::v1::WorkerLost& event);
+  absl::Status Cordoned(const storage::v1::WorkerCordoned& event);
   absl::Status Allocated(const storage::v1::AttemptAllocated& event);
   absl::Status Facts(const storage::v1::FactsReported& event);
   void MarkDamaged(const Trial& trial, const std::string& checkpoint);
@@ -49,6 +50,7 @@ class EventApplier {
   // Deletes a checkpoint of `trial`.
   absl::Status DeleteFrom(Trial& trial, const std::string& text);
   absl::StatusOr<Experiment*> FindExperiment(absl::string_view name);
+  absl::StatusOr<ClusterState::Worker*> FindWorker(const std::string& text);
   // Changes a trial and keeps the indices in step.
   absl::Status ChangeTrial(const TrialName& name, absl::FunctionRef<absl::Status(Trial&)> change);
   absl::Status LoseParts(const google::protobuf::RepeatedPtrField<std::string>& attempts,

@@ -1,6 +1,7 @@
 #include "plan/curriculum/forecast.h"
 
 #include <algorithm>
+#include <map>
 #include <set>
 #include <utility>
 
@@ -126,6 +127,39 @@ absl::StatusOr<std::vector<v1::PlannedStage>> ForecastStages(const TrialPlan& pl
   for (const Stage& stage : plan.curriculum().stages()) {
     CVT_ASSIGN_OR_RETURN(v1::PlannedStage forecast, ForecastStage(plan, stage, network, training));
     stages.push_back(std::move(forecast));
+  }
+  return stages;
+}
+
+absl::StatusOr<std::vector<ExpectedStage>> ExpectedStages(const v1::Recipe& recipe,
+                                                          const TrialFacts& facts) {
+  if (recipe.task() == v1::Recipe::TASK_SYNTHETIC) {
+    return std::vector<ExpectedStage>{{.steps = static_cast<double>(recipe.synthetic().steps())}};
+  }
+  CVT_ASSIGN_OR_RETURN(const Curriculum curriculum, Curriculum::Create(recipe));
+  CVT_ASSIGN_OR_RETURN(const NetworkDescription network, DescribeNetwork(recipe.model()));
+  const int64_t ranks = std::max(facts.logical_ranks, 1);
+  const int64_t images_per_rank = (facts.images + ranks - 1) / ranks;
+  std::map<std::pair<int64_t, int64_t>, double> forward;  // by size
+  std::vector<ExpectedStage> stages;
+  for (const Stage& stage : curriculum.stages()) {
+    double batch = 0;
+    double flops = 0;
+    for (const Scale& scale : stage.scales) {
+      const auto [known, is_new] = forward.try_emplace({scale.height, scale.width}, 0);
+      if (is_new) {
+        CVT_ASSIGN_OR_RETURN(known->second, ForwardFlops(network, {scale.height, scale.width}));
+      }
+      const auto count = static_cast<double>(std::min<int64_t>(scale.batch_size, images_per_rank));
+      batch += count;
+      flops += count * kTrainingFlopsFactor * known->second;
+    }
+    const auto scales = static_cast<double>(stage.scales.size());
+    const double steps =
+        ExpectedEpochSteps(stage.scales, images_per_rank) * (stage.to_epoch - stage.from_epoch);
+    const double of_all_ranks = steps / scales * static_cast<double>(ranks);
+    stages.push_back(
+        {.steps = steps, .images = of_all_ranks * batch, .flops = of_all_ranks * flops});
   }
   return stages;
 }

@@ -61,6 +61,20 @@ absl::StatusOr<std::vector<v1::PlannedStage>> ForecastStages(const TrialPlan& pl
                                                              const NetworkDescription& network,
                                                              const TrainingMemory& training = {});
 
+// A stage as it is on average over seeds.
+struct ExpectedStage {
+  double steps = 0;
+  // Of all logical ranks.
+  double images = 0;
+  // Training, as PlannedStage.flops; 0 for a synthetic recipe.
+  double flops = 0;
+};
+
+// What PlannedStages() says, without drawing the size of each step: so fast that a scheduler can
+// ask for every trial. Errors as PlannedStages().
+absl::StatusOr<std::vector<ExpectedStage>> ExpectedStages(const v1::Recipe& recipe,
+                                                          const TrialFacts& facts);
+
 // Bytes of tensors that a process of a trial needs at least, over all stages: those of
 // PlannedStages() if each micro-batch were a single image, without the process itself. What has so
 // much can train, since what does not fit is run in more parts. 0 for a synthetic recipe. Errors as

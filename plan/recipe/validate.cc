@@ -8,6 +8,7 @@
 #include "common/text.h"
 #include "cvtrain/v1/recipe.pb.h"
 #include "plan/recipe/checks.h"
+#include "plan/recipe/start_rules.h"
 
 namespace cvtrain::plan {
 namespace {
@@ -15,6 +16,7 @@ namespace {
 constexpr char kApi[] = "cvtrain/v1";
 constexpr char kKind[] = "Experiment";
 constexpr int kLabelsMax = 32;
+constexpr int kDependenciesMax = 32;
 
 void CheckConstant(absl::string_view field, absl::string_view value, absl::string_view expected,
                    Rules& rules) {
@@ -50,6 +52,24 @@ void CheckRetry(const v1::RetryPolicy& retry, Rules& rules) {
   rules.InRange("retry.infrastructure_max", retry.infrastructure_max(), Closed(0, 1000));
 }
 
+void CheckStartRules(const v1::ExperimentSpec& spec, Rules& rules) {
+  if (!spec.begin_after().empty()) {
+    const auto begin = ParseBeginTime(spec.begin_after());
+    if (!begin.ok()) rules.Add("begin_after", std::string(begin.status().message()));
+  }
+  if (spec.after_size() > kDependenciesMax) {
+    rules.Add("after", absl::StrCat("must have at most ", kDependenciesMax, " entries"),
+              absl::StrCat(spec.after_size()));
+    return;
+  }
+  for (int i = 0; i < spec.after_size(); ++i) {
+    const auto dependency = ParseDependency(spec.after(i));
+    if (!dependency.ok()) {
+      rules.Add(absl::StrCat("after.", i), std::string(dependency.status().message()));
+    }
+  }
+}
+
 // Fields that hold a name of something.
 bool IsNameField(absl::string_view field) {
   static constexpr std::array<absl::string_view, 5> kNames = {
@@ -78,6 +98,7 @@ std::vector<FieldViolation> Validate(const v1::ExperimentSpec& spec) {
   if (spec.has_search()) CheckSearch(spec, rules);
   rules.InRange("priority", spec.priority(), Closed(0, 100));
   CheckRetry(spec.retry(), rules);
+  CheckStartRules(spec, rules);
   return rules.violations();
 }
 

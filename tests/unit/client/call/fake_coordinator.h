@@ -18,6 +18,7 @@
 #include "cvtrain/v1/experiment.grpc.pb.h"
 #include "cvtrain/v1/log.grpc.pb.h"
 #include "cvtrain/v1/metric.grpc.pb.h"
+#include "cvtrain/v1/queue.grpc.pb.h"
 #include "cvtrain/v1/trial.grpc.pb.h"
 #include "cvtrain/v1/worker.grpc.pb.h"
 #include "tests/support/temp_dir.h"
@@ -41,13 +42,19 @@ namespace cvtrain::client {
 class FakeCoordinator {
  public:
   struct Experiments
-      : v1::ExperimentService::Service{CVTRAIN_FAKE_METHOD(CreateExperiment) CVTRAIN_FAKE_METHOD(
-            PreviewExperiment) CVTRAIN_FAKE_METHOD(GetExperiment)
-                                           CVTRAIN_FAKE_METHOD(ListExperiments)} experiments;
+      : v1::ExperimentService::Service{
+            CVTRAIN_FAKE_METHOD(CreateExperiment) CVTRAIN_FAKE_METHOD(PreviewExperiment)
+                CVTRAIN_FAKE_METHOD(GetExperiment) CVTRAIN_FAKE_METHOD(ListExperiments)
+                    CVTRAIN_FAKE_METHOD(HoldExperiment)
+                        CVTRAIN_FAKE_METHOD(ReleaseExperiment)} experiments;
   struct Trials : v1::TrialService::Service{CVTRAIN_FAKE_METHOD(GetTrial)
                                                 CVTRAIN_FAKE_METHOD(ListTrials)} trials;
-  struct Workers : v1::WorkerService::Service{CVTRAIN_FAKE_METHOD(GetWorker)
-                                                  CVTRAIN_FAKE_METHOD(ListWorkers)} workers;
+  struct Queue : v1::QueueService::Service{CVTRAIN_FAKE_METHOD(ListQueue) CVTRAIN_FAKE_METHOD(
+                     ExplainTrial) CVTRAIN_FAKE_METHOD(PredictQueue)} queue;
+  struct Workers : v1::WorkerService::Service{
+                       CVTRAIN_FAKE_METHOD(GetWorker) CVTRAIN_FAKE_METHOD(ListWorkers)
+                           CVTRAIN_FAKE_METHOD(CordonWorker) CVTRAIN_FAKE_METHOD(UncordonWorker)
+                               CVTRAIN_FAKE_METHOD(RemoveWorker)} workers;
   struct Datasets : v1::DatasetService::Service{CVTRAIN_FAKE_METHOD(BeginDatasetVersion)
                                                     CVTRAIN_FAKE_METHOD(GetDatasetVersion)
                                                         CVTRAIN_FAKE_METHOD(ListDatasets)} datasets;
@@ -84,9 +91,10 @@ class FakeCoordinator {
     builder.AddListeningPort(address(), grpc::InsecureServerCredentials());
     for (grpc::Service* service :
          {static_cast<grpc::Service*>(&experiments), static_cast<grpc::Service*>(&trials),
-          static_cast<grpc::Service*>(&workers), static_cast<grpc::Service*>(&datasets),
-          static_cast<grpc::Service*>(&metrics), static_cast<grpc::Service*>(&checkpoints),
-          static_cast<grpc::Service*>(&logs), static_cast<grpc::Service*>(&cluster)})
+          static_cast<grpc::Service*>(&queue), static_cast<grpc::Service*>(&workers),
+          static_cast<grpc::Service*>(&datasets), static_cast<grpc::Service*>(&metrics),
+          static_cast<grpc::Service*>(&checkpoints), static_cast<grpc::Service*>(&logs),
+          static_cast<grpc::Service*>(&cluster)})
       builder.RegisterService(service);
     server_ = builder.BuildAndStart();
     CVT_CHECK(server_ != nullptr) << "no server at " << address();

@@ -6,6 +6,7 @@
 #include <string>
 #include <vector>
 
+#include "coordinator/state/canonical_bytes.h"
 #include "coordinator/state/proto_time.h"
 #include "cvtrain/v1/experiment.pb.h"
 #include "cvtrain/v1/recipe.pb.h"
@@ -46,7 +47,9 @@ class ThroughputTest : public ::testing::Test {
     });
   }
   Throughput Expected(const v1::Recipe& recipe) {
-    return cluster_.Look([&](const View& view) { return ExpectedThroughput(view, recipe); });
+    return cluster_.Look([&](const View& view) {
+      return ExpectedThroughput(view.state(), CanonicalBytes(recipe.model()));
+    });
   }
   static v1::Recipe SameModel() { return SyntheticSpec("any").recipe(); }
   static v1::Recipe OtherModel() {

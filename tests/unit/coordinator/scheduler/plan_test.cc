@@ -18,6 +18,7 @@ namespace {
 
 using ::cvtrain::testing::TestSeed;
 using ::testing::ElementsAre;
+using ::testing::UnorderedElementsAre;
 
 std::string NameOf(int64_t id) { return absl::StrCat("trial/", id, ".1"); }
 
@@ -76,6 +77,19 @@ TEST(MakePlanTest, SlotsAreLargeEnough) {
   EXPECT_EQ(Planned("fifo", jobs, workers), "1@w1");
   jobs[0].stages[0].memory_bytes = 5001;
   EXPECT_THAT(Queue(jobs, PlanOf("fifo", jobs, workers)), ElementsAre("1 TOO_LARGE"));
+}
+
+TEST(MakePlanTest, NobodyComesToAClosedWorkerOrIsStoppedThereForAnyone) {
+  std::vector<PlanWorker> workers = Workers({2, 2});
+  workers[1].open = false;
+  const std::vector<PlanJob> jobs = {Preemptible(Runs(1, {{1, 1}}, 900)), Runs(2, {{0, 2}}, 100),
+                                     Waits(3, 1, 10), Waits(4, 3, 10)};
+  EXPECT_EQ(Planned("cvtrain", jobs, workers), "");
+  const Plan plan = PlanOf("cvtrain", jobs, workers);
+  // Three slots are too many: those of the closed worker do not count. One is free in 100 seconds,
+  // not in those of the job that has to leave a worker which nobody may use.
+  EXPECT_THAT(PredictStarts({Second(1000), jobs, workers}, plan),
+              UnorderedElementsAre(Second(1100), absl::InfiniteFuture()));
 }
 
 TEST(MakePlanTest, PriorityComesBeforeThePolicy) {

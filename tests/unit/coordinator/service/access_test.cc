@@ -19,6 +19,7 @@
 #include "cvtrain/v1/experiment.grpc.pb.h"
 #include "cvtrain/v1/log.pb.h"
 #include "cvtrain/v1/metric.pb.h"
+#include "cvtrain/v1/queue.pb.h"
 #include "cvtrain/v1/trial.pb.h"
 #include "cvtrain/v1/worker.grpc.pb.h"
 #include "tests/support/status_matchers.h"
@@ -56,6 +57,14 @@ const std::map<std::string, std::string>& NeededRoles() {
       {"cvtrain.v1.TrialService/GetTrial", kViewer},
       {"cvtrain.v1.TrialService/ListTrials", kViewer},
       {"cvtrain.v1.TrialService/CancelTrial", kSubmitter},
+      {"cvtrain.v1.QueueService/ListQueue", kViewer},
+      {"cvtrain.v1.QueueService/ExplainTrial", kViewer},
+      {"cvtrain.v1.QueueService/PredictQueue", kViewer},
+      {"cvtrain.v1.ExperimentService/HoldExperiment", kSubmitter},
+      {"cvtrain.v1.ExperimentService/ReleaseExperiment", kSubmitter},
+      {"cvtrain.v1.WorkerService/CordonWorker", kOperator},
+      {"cvtrain.v1.WorkerService/UncordonWorker", kOperator},
+      {"cvtrain.v1.WorkerService/RemoveWorker", kOperator},
       {"cvtrain.v1.WorkerService/GetWorker", kViewer},
       {"cvtrain.v1.WorkerService/ListWorkers", kViewer},
       {"cvtrain.v1.ClusterService/GetCluster", kViewer},
@@ -93,9 +102,9 @@ std::vector<const google::protobuf::MethodDescriptor*> AllMethods() {
   for (const google::protobuf::FileDescriptor* file :
        {v1::Experiment::descriptor()->file(), v1::Trial::descriptor()->file(),
         v1::Worker::descriptor()->file(), v1::Cluster::descriptor()->file(),
-        v1::MetricSeries::descriptor()->file(), v1::LogLine::descriptor()->file(),
-        v1::Checkpoint::descriptor()->file(), v1::Dataset::descriptor()->file(),
-        session::v1::Hello::descriptor()->file()}) {
+        v1::QueueEntry::descriptor()->file(), v1::MetricSeries::descriptor()->file(),
+        v1::LogLine::descriptor()->file(), v1::Checkpoint::descriptor()->file(),
+        v1::Dataset::descriptor()->file(), session::v1::Hello::descriptor()->file()}) {
     for (int s = 0; s < file->service_count(); ++s) {
       for (int m = 0; m < file->service(s)->method_count(); ++m) {
         methods.push_back(file->service(s)->method(m));

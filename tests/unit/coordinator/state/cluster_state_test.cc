@@ -10,7 +10,6 @@
 
 #include "absl/strings/str_cat.h"
 #include "common/random.h"
-#include "coordinator/scheduler/scheduler.h"
 #include "coordinator/state/conclude.h"
 #include "coordinator/state/requests.h"
 #include "tests/support/seed.h"
@@ -202,7 +201,7 @@ class RandomHistory {
 
   void Step() {
     driver.now += absl::Seconds(static_cast<double>(stream_.UniformInt(5)));
-    switch (stream_.UniformInt(13)) {
+    switch (stream_.UniformInt(15)) {
       case 0:
         return Submit();
       case 1:
@@ -214,6 +213,10 @@ class RandomHistory {
       case 4:
         return Try(stream_.Bernoulli(0.6) ? driver.Import(++checkpoints_)
                                           : driver.Delete(AnyCheckpoint()));
+      case 5:
+        return MakeWay();
+      case 6:
+        return Operate();
       default:
         return stream_.Bernoulli(0.3) ? Place() : Report();
     }
@@ -265,29 +268,63 @@ class RandomHistory {
                            stream_.Bernoulli(0.5)));
   }
 
-  void Place() {
-    std::vector<QueuedTrials> queue;
-    for (const auto& [priority, number] : driver.state.queue()) {
-      const ClusterState::Experiment& experiment = driver.state.experiments().at(number);
-      queue.push_back({experiment.name,
-                       -priority,
-                       experiment.record.spec().resources().slots(),
-                       experiment.trials_by_state[v1::Trial::STATE_RUNNING],
-                       RunningTrialsMax(experiment.record.spec()),
-                       {experiment.queued.begin(), experiment.queued.end()}});
+  // Asks a running trial to make way.
+  void MakeWay() {
+    for (const auto& [number, experiment] : driver.state.experiments()) {
+      for (const auto& [trial_number, trial] : experiment.trials) {
+        if (trial.record.attempts().empty() || stream_.Bernoulli(0.7)) continue;
+        return Try(driver.Preempt(number, trial_number));
+      }
     }
-    std::vector<WorkerSlots> workers;
+  }
+
+  // What operators do to workers, and users to experiments that wait.
+  void Operate() {
+    v1::UncordonWorkerRequest uncordon;
+    uncordon.set_name("workers/" + Worker());
+    v1::ReleaseExperimentRequest release;
+    release.set_name("experiments/1");
+    switch (stream_.UniformInt(5)) {
+      case 0:
+        return Try(driver.Cordon(Worker(), stream_.Bernoulli(0.5)));
+      case 1:
+        return Try(driver.Commit(DecideUncordonWorker(driver.state, uncordon, driver.now)));
+      case 2:
+        return Try(driver.Remove(Worker()));
+      case 3:
+        return Try(driver.Hold(1));
+      default:
+        return Try(driver.Commit(DecideReleaseExperiment(driver.state, release, driver.now)));
+    }
+  }
+
+  // First come, first served.
+  void Place() {
+    const auto queue = driver.state.queue();
+    for (const auto& [priority, number] : queue) {
+      const ClusterState::Experiment& experiment = driver.state.experiments().at(number);
+      const v1::ExperimentSpec spec = experiment.record.spec();
+      int32_t room = RunningTrialsMax(spec) - experiment.trials_by_state[v1::Trial::STATE_RUNNING];
+      const std::vector<int64_t> queued(experiment.queued.begin(), experiment.queued.end());
+      for (const int64_t trial : queued) {
+        TrialPlacement placement{TrialName(ExperimentName(number), trial), FreeSlots()};
+        const auto slots = static_cast<size_t>(spec.resources().slots());
+        if (room-- <= 0 || placement.ranks.size() < slots) return;
+        placement.ranks.resize(slots);
+        EXPECT_THAT(driver.Commit(DecideAllocate(driver.state, placement, driver.now)), IsOk());
+      }
+    }
+  }
+
+  std::vector<RankSlot> FreeSlots() const {
+    std::vector<RankSlot> slots;
     for (const auto& [name, worker] : driver.state.workers()) {
       if (worker.record.lost()) continue;
-      WorkerSlots slots{name, 1, {}, worker.record.slots_size()};
       for (const v1::Slot& slot : worker.record.slots()) {
-        if (!worker.busy.contains(slot.index())) slots.free.push_back(slot.index());
+        if (!worker.busy.contains(slot.index())) slots.push_back({name, slot.index()});
       }
-      workers.push_back(slots);
     }
-    for (const TrialPlacement& placement : PlaceTrials(queue, workers)) {
-      EXPECT_THAT(driver.Commit(DecideAllocate(driver.state, placement, driver.now)), IsOk());
-    }
+    return slots;
   }
 
   // Something that the worker of an unfinished part says.

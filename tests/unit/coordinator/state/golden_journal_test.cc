@@ -71,6 +71,11 @@ StateDriver History() {
   CVT_CHECK_OK(driver.Delete(3).status());
   CVT_CHECK_OK(
       driver.Create(SpecFrom("tuned", "checkpoints/" + StateDriver::Checkpoint(4))).status());
+  CVT_CHECK_OK(driver.Hold(3).status());
+  CVT_CHECK_OK(driver.Allocate(3, 1, {{"w1", 0}}).status());
+  CVT_CHECK_OK(driver.Preempt(3, 1).status());
+  CVT_CHECK_OK(driver.Cordon("w1").status());
+  CVT_CHECK_OK(driver.Remove("w2").status());
   return driver;
 }
 

@@ -103,6 +103,29 @@ class StateDriver {
     return Commit(DecideAllocate(state, placement, now));
   }
 
+  absl::StatusOr<std::string> Preempt(int64_t experiment, int64_t trial) {
+    const storage::v1::TrialRecord& record = Trial(experiment, trial).record;
+    const AttemptName attempt = NameOf(record, *record.attempts().rbegin());
+    return Commit(DecidePreempt(state, attempt, attempt.trial(), now));
+  }
+  absl::StatusOr<std::string> Cordon(const std::string& worker, bool drain = false) {
+    v1::CordonWorkerRequest request;
+    request.set_name("workers/" + worker);
+    request.set_drain(drain);
+    request.set_reason("new disks");
+    return Commit(DecideCordonWorker(state, request, now));
+  }
+  absl::StatusOr<std::string> Remove(const std::string& worker) {
+    v1::RemoveWorkerRequest request;
+    request.set_name("workers/" + worker);
+    return Commit(DecideRemoveWorker(state, request, now));
+  }
+  absl::StatusOr<std::string> Hold(int64_t experiment) {
+    v1::HoldExperimentRequest request;
+    request.set_name(ExperimentName(experiment).ToString());
+    return Commit(DecideHoldExperiment(state, request, now));
+  }
+
   // A report of `worker` about the open (or last) attempt of a trial, with the next sequence.
   session::v1::ReportFactsRequest Report(const ClusterState::Trial& trial,
                                          const std::string& worker) const {

@@ -75,6 +75,24 @@ TEST(ForecastTest, CountsStepsAndImagesExactly) {
   EXPECT_EQ(StepTotal(recipe, kImageNetOn8).value(), total);
 }
 
+TEST(ForecastTest, ExpectsWhatIsPlannedOnAverage) {
+  v1::Recipe recipe = WithModel(MultiScaleRecipe(kBase, {}, 6));
+  Grow(recipe).set_grow_until_epoch(3);
+  Grow(recipe).set_start_max(160);
+  const std::vector<v1::PlannedStage> planned = PlannedStages(recipe, kImageNetOn8).value();
+  const std::vector<ExpectedStage> expected = ExpectedStages(recipe, kImageNetOn8).value();
+  ASSERT_EQ(expected.size(), planned.size());
+  for (size_t i = 0; i < planned.size(); ++i) {
+    EXPECT_NEAR(expected[i].steps, static_cast<double>(planned[i].steps()),
+                0.04 * expected[i].steps);
+    EXPECT_NEAR(expected[i].images, static_cast<double>(planned[i].images()),
+                0.04 * expected[i].images);
+    EXPECT_NEAR(expected[i].flops, planned[i].flops(), 0.05 * expected[i].flops);
+  }
+  EXPECT_THAT(ExpectedStages(SingleScaleRecipe(kBase, 1), {.images = 10}).status(),
+              StatusIs(absl::StatusCode::kInvalidArgument, Reason("RECIPE_INVALID")));
+}
+
 TEST(ForecastTest, CountsThreeForwardPassesPerImage) {
   const std::vector<v1::PlannedStage> stages =
       Forecast(SingleScaleRecipe(kBase, 1), {.images = 1280});
