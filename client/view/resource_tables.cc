@@ -14,7 +14,11 @@ namespace cvtrain::client {
 namespace {
 
 std::string HealthText(const v1::Worker& worker) {
-  return worker.state() == v1::Worker::STATE_READY ? "ok" : "no answer";
+  if (worker.state() != v1::Worker::STATE_READY) return "no answer";
+  if (worker.failures() == 0) return worker.cordoned() ? "cordoned" : "ok";
+  const std::string failures =
+      absl::StrCat(worker.failures(), worker.failures() == 1 ? " failure" : " failures");
+  return worker.cordoned() ? absl::StrCat("cordoned, ", failures) : failures;
 }
 
 // What the slots of a worker come to.

@@ -10,6 +10,7 @@
 #include "coordinator/state/conclude.h"
 #include "coordinator/state/decide_attempt.h"
 #include "coordinator/state/decide_experiment.h"
+#include "coordinator/state/decide_worker.h"
 #include "coordinator/state/proto_time.h"
 
 namespace cvtrain::coordinator {
@@ -204,6 +205,16 @@ void Engine::AdvanceSearches(const Instant& now) {
   }
 }
 
+void Engine::SetWorkersAside(const Instant& now) {
+  std::vector<WorkerName> failing;
+  for (const auto& [name, worker] : state_.workers()) {
+    if (!worker.record.failures().empty()) failing.push_back(name);
+  }
+  for (const WorkerName& worker : failing) {
+    RecordOwn(DecideSetAside(state_, worker, std::max(now.wall, state_.time())), now);
+  }
+}
+
 bool Engine::PlaceWaiting(const Instant& now) {
   if (state_.queue().empty()) return true;
   // A plan for ten thousand trials takes as long as a sync: not one for each batch.
@@ -225,6 +236,7 @@ bool Engine::PlaceWaiting(const Instant& now) {
 void Engine::Flush(const Instant& now) {
   if (fatal_.ok() && placement_due_) {
     AdvanceSearches(now);
+    SetWorkersAside(now);
     // What was just placed makes nothing else possible.
     placement_due_ = !PlaceWaiting(now);
   }

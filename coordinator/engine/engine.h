@@ -170,6 +170,7 @@ class Engine {
 
   void RefreshWorker(const WorkerName& worker, const Instant& now);
   void AdvanceSearches(const Instant& now);
+  void SetWorkersAside(const Instant& now);
   // False if it is too early for another plan: it is still to be made.
   bool PlaceWaiting(const Instant& now);
   void Publish(const Instant& now);

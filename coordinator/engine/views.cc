@@ -246,6 +246,7 @@ v1::Worker ToProto(const View& view, const ClusterState::Worker& worker) {
   proto.set_hostname(record.hostname());
   proto.set_cordoned(record.cordoned());
   proto.set_cordon_reason(record.cordon_reason());
+  proto.set_failures(record.failures_size());
   return proto;
 }
 

@@ -4,6 +4,7 @@
 #include "absl/strings/str_cat.h"
 #include "common/errors.h"
 #include "common/status_macros.h"
+#include "common/text.h"
 #include "coordinator/state/event_applier.h"
 #include "coordinator/state/proto_time.h"
 #include "coordinator/state/trial_record.h"
@@ -13,6 +14,9 @@ namespace {
 
 using storage::v1::AttemptRecord;
 using storage::v1::Event;
+
+constexpr int kWorkerFailuresKept = 10;
+constexpr size_t kFailureMessageSizeBytesMax = 256;
 
 std::pair<double, int64_t> RankingKey(const ClusterState::Experiment& experiment,
                                       const ClusterState::Trial& trial) {
@@ -214,6 +218,8 @@ absl::Status EventApplier::Cordoned(const storage::v1::WorkerCordoned& event) {
   CVT_ASSIGN_OR_RETURN(ClusterState::Worker * worker, FindWorker(event.worker()));
   worker->record.set_cordoned(event.cordoned());
   worker->record.set_cordon_reason(event.reason());
+  // It gets another chance.
+  if (!event.cordoned()) worker->record.clear_failures();
   return absl::OkStatus();
 }
 
@@ -279,11 +285,29 @@ absl::Status EventApplier::Facts(const storage::v1::FactsReported& event) {
     for (const storage::v1::Fact& fact : event.facts()) {
       CVT_RETURN_IF_ERROR(ApplyFact(trial.record, event.worker(), fact, state_.time_));
       ended = ended || fact.has_ended();
+      if (fact.has_ended()) CVT_RETURN_IF_ERROR(NoteEnd(event, fact.ended()));
       MarkDamaged(trial, fact.ended().damaged_checkpoint());
     }
     return absl::OkStatus();
   }));
   return ended ? FreeSlots(event.worker(), attempt) : absl::OkStatus();
+}
+
+absl::Status EventApplier::NoteEnd(const storage::v1::FactsReported& event,
+                                   const storage::v1::PartEnded& ended) {
+  CVT_ASSIGN_OR_RETURN(ClusterState::Worker * worker, FindWorker(event.worker()));
+  auto& failures = *worker->record.mutable_failures();
+  if (!IsFailure(ended.cause())) {
+    failures.Clear();
+  } else if (ended.cause() == v1::CAUSE_DEVICE_FAULT || ended.cause() == v1::CAUSE_INTERNAL) {
+    if (failures.size() >= kWorkerFailuresKept) failures.DeleteSubrange(0, 1);
+    storage::v1::WorkerFailure& failure = *failures.Add();
+    *failure.mutable_time() = ToTimestamp(state_.time_);
+    failure.set_attempt(event.attempt());
+    failure.set_cause(ended.cause());
+    failure.set_message(TruncateText(ended.message(), kFailureMessageSizeBytesMax));
+  }
+  return absl::OkStatus();
 }
 
 void EventApplier::MarkDamaged(const Trial& trial, const std::string& checkpoint) {

@@ -3,9 +3,7 @@
 #include <algorithm>
 #include <memory>
 
-#include "absl/strings/ascii.h"
 #include "absl/strings/str_cat.h"
-#include "absl/strings/str_replace.h"
 #include "common/limits.h"
 #include "coordinator/state/retention.h"
 #include "coordinator/state/trial_record.h"
@@ -25,12 +23,6 @@ constexpr int32_t kTrialsAhead = 64;
 // limits::kEventSizeBytesMax.
 constexpr size_t kTrialsPerEventMax = 256;
 constexpr size_t kCreatedSizeBytesMax = limits::kEventSizeBytesMax / 2;
-
-// "out of memory"
-std::string CauseText(v1::Cause cause) {
-  std::string text = absl::AsciiStrToLower(v1::Cause_Name(cause));
-  return absl::StrReplaceAll(text.substr(std::string("cause_").size()), {{"_", " "}});
-}
 
 struct Budget {
   storage::v1::RetryBudget kind = storage::v1::RETRY_BUDGET_UNSPECIFIED;

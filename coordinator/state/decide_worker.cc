@@ -8,6 +8,7 @@
 #include "common/errors.h"
 #include "common/limits.h"
 #include "common/status_macros.h"
+#include "common/text.h"
 #include "coordinator/state/conclude.h"
 #include "coordinator/state/proto_time.h"
 #include "coordinator/state/trial_record.h"
@@ -16,6 +17,9 @@ namespace cvtrain::coordinator {
 namespace {
 
 constexpr size_t kCordonReasonSizeBytesMax = 256;
+// Of different trials, within so much time, set a worker aside.
+constexpr size_t kFailuresSetAside = 3;
+constexpr absl::Duration kFailuresWindow = absl::Minutes(30);
 
 absl::Status CheckSlots(const session::v1::Hello& hello) {
   if (hello.slots_size() > limits::kSlotsPerWorkerMax) {
@@ -162,6 +166,39 @@ Decision DecideUncordonWorker(const ClusterState& state, const v1::UncordonWorke
   decided.resource = request.name();
   if (!worker->record.cordoned()) return decided;
   decided.event.emplace().mutable_worker_cordoned()->set_worker(request.name());
+  return decided;
+}
+
+Decision DecideSetAside(const ClusterState& state, const WorkerName& worker, absl::Time now) {
+  CVT_ASSIGN_OR_RETURN(const ClusterState::Worker* found, state.FindWorker(worker));
+  Decided decided;
+  decided.resource = worker.ToString();
+  if (found->record.cordoned() || found->record.lost()) return decided;
+  std::set<TrialName> failed;
+  for (const storage::v1::WorkerFailure& failure : found->record.failures()) {
+    const auto attempt = AttemptName::Parse(failure.attempt());
+    if (attempt.ok() && now - FromTimestamp(failure.time()) <= kFailuresWindow) {
+      failed.insert(attempt->trial());
+    }
+  }
+  if (failed.size() < kFailuresSetAside) return decided;
+  const bool others_do_well =
+      std::any_of(state.workers().begin(), state.workers().end(), [&](const auto& entry) {
+        const storage::v1::WorkerRecord& other = entry.second.record;
+        return entry.first != worker && !other.lost() && !other.cordoned() &&
+               other.failures().empty();
+      });
+  if (!others_do_well) return decided;
+  const storage::v1::WorkerFailure& last = *found->record.failures().rbegin();
+  storage::v1::WorkerCordoned& event = *decided.event.emplace().mutable_worker_cordoned();
+  event.set_worker(decided.resource);
+  event.set_cordoned(true);
+  event.set_reason(TruncateText(
+      absl::StrCat("set aside: ", failed.size(),
+                   " trials in a row failed here and other workers do "
+                   "well; the last: ",
+                   CauseText(last.cause()), last.message().empty() ? "" : ": ", last.message()),
+      kCordonReasonSizeBytesMax));
   return decided;
 }
 

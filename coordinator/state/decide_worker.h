@@ -38,6 +38,15 @@ Decision DecideCordonWorker(const ClusterState& state, const v1::CordonWorkerReq
 Decision DecideUncordonWorker(const ClusterState& state, const v1::UncordonWorkerRequest& request,
                               absl::Time now);
 
+// Sets a worker aside on which trials fail that may do better elsewhere: cordons it, and says why.
+// That is one where, since one went well there and within half an hour, three different trials
+// failed for reasons that may be the machine's (device fault, internal), while another worker that
+// takes work has no failure: a recipe that crashes everywhere sets nobody aside. Decides nothing
+// otherwise.
+//
+// Returns NOT_FOUND (WORKER_NOT_FOUND).
+Decision DecideSetAside(const ClusterState& state, const WorkerName& worker, absl::Time now);
+
 // Forgets a lost worker.
 //
 // Returns NOT_FOUND (WORKER_NOT_FOUND), FAILED_PRECONDITION (WRONG_STATE) if it is not lost.

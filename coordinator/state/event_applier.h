@@ -30,6 +30,9 @@ class EventApplier {
   absl::Status Cordoned(const storage::v1::WorkerCordoned& event);
   absl::Status Allocated(const storage::v1::AttemptAllocated& event);
   absl::Status Facts(const storage::v1::FactsReported& event);
+  // What the end of a part says of its worker.
+  absl::Status NoteEnd(const storage::v1::FactsReported& event,
+                       const storage::v1::PartEnded& ended);
   void MarkDamaged(const Trial& trial, const std::string& checkpoint);
   absl::Status Committed(const storage::v1::CheckpointCommitted& event);
   absl::Status Imported(const storage::v1::CheckpointImported& event);

@@ -4,7 +4,9 @@
 #include <cmath>
 #include <string>
 
+#include "absl/strings/ascii.h"
 #include "absl/strings/str_cat.h"
+#include "absl/strings/str_replace.h"
 #include "common/errors.h"
 #include "coordinator/state/proto_time.h"
 
@@ -130,6 +132,11 @@ const AttemptPart* FindPart(const AttemptRecord& attempt, absl::string_view work
     if (part.worker() == worker) return &part;
   }
   return nullptr;
+}
+
+std::string CauseText(v1::Cause cause) {
+  std::string text = absl::AsciiStrToLower(v1::Cause_Name(cause));
+  return absl::StrReplaceAll(text.substr(std::string("cause_").size()), {{"_", " "}});
 }
 
 bool IsFailure(v1::Cause cause) {

@@ -3,6 +3,7 @@
 
 #include <cstdint>
 #include <optional>
+#include <string>
 
 #include "absl/status/status.h"
 #include "absl/strings/string_view.h"
@@ -31,6 +32,9 @@ storage::v1::AttemptRecord* OpenAttempt(storage::v1::TrialRecord& trial);
 // The part of `worker` ("workers/w1"); nullptr if it has none.
 const storage::v1::AttemptPart* FindPart(const storage::v1::AttemptRecord& attempt,
                                          absl::string_view worker);
+
+// "out of memory"
+std::string CauseText(v1::Cause cause);
 
 // Causes with which an attempt fails, rather than being ended by someone.
 bool IsFailure(v1::Cause cause);

@@ -3,6 +3,7 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include <map>
 #include <string>
 #include <vector>
 
@@ -211,6 +212,47 @@ TEST_F(SchedulingTest, DrainingMovesWhatAWorkerRuns) {
   const int64_t revision = cluster_.engine->revision();
   ASSERT_THAT(Cordon("w1", /*drain=*/true), IsOk());
   EXPECT_EQ(cluster_.engine->revision(), revision);
+}
+
+TEST_F(SchedulingTest, AWorkerWhereTrialsFailIsSetAsideIfOthersDoWell) {
+  FakeWorker& bad = cluster_.AddWorker("bad", 1);
+  for (int i = 1; i <= 3; ++i) {
+    Run(bad, Takes(absl::StrCat("e", i), 1'000));
+    if (i == 3) cluster_.AddWorker("good", 1);
+    const std::string attempt = absl::StrCat("experiments/", i, "/trials/1/attempts/1");
+    ASSERT_THAT(
+        cluster_.Report(bad, attempt, {"ended { cause: CAUSE_INTERNAL message: 'a crash' }"}),
+        IsOk());
+    if (i < 3) {
+      EXPECT_FALSE(cluster_.engine->state().workers().at(WorkerName("bad")).record.cordoned());
+      ASSERT_THAT(cluster_.CancelTrial(absl::StrCat("experiments/", i, "/trials/1"), true), IsOk());
+      // It may have been tried again at once.
+      for (const auto& [again, held] : std::map(bad.held)) {
+        ASSERT_THAT(cluster_.Report(bad, again, {"ended { cause: CAUSE_WORKER_LOST }"}), IsOk());
+      }
+    }
+  }
+  const storage::v1::WorkerRecord& record =
+      cluster_.engine->state().workers().at(WorkerName("bad")).record;
+  EXPECT_TRUE(record.cordoned());
+  EXPECT_THAT(record.cordon_reason(), HasSubstr("3 trials in a row failed here"));
+  EXPECT_THAT(record.cordon_reason(), HasSubstr("internal: a crash"));
+  EXPECT_EQ(cluster_.StateOf(3, 1), v1::Trial::STATE_RUNNING) << "on the other one";
+  v1::UncordonWorkerRequest request;
+  request.set_name("workers/bad");
+  ASSERT_THAT(Ask(request, DecideUncordonWorker), IsOk());
+  EXPECT_FALSE(record.cordoned());
+  EXPECT_THAT(record.failures(), IsEmpty());
+}
+
+TEST_F(SchedulingTest, ARecipeThatCrashesEverywhereSetsNobodyAside) {
+  FakeWorker& worker = cluster_.AddWorker("w1", 1);
+  for (int i = 1; i <= 4; ++i) {
+    Run(worker, Takes(absl::StrCat("e", i), 1'000, "retry { infrastructure_max: 0 }"));
+    const std::string attempt = absl::StrCat("experiments/", i, "/trials/1/attempts/1");
+    ASSERT_THAT(cluster_.End(worker, attempt, "INTERNAL"), IsOk());
+  }
+  EXPECT_FALSE(cluster_.engine->state().workers().at(WorkerName("w1")).record.cordoned());
 }
 
 TEST_F(SchedulingTest, OnlyALostWorkerCanBeForgotten) {
