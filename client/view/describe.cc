@@ -220,6 +220,83 @@ Table ShortSideTable(const v1::DatasetVersion& version) {
   return sides;
 }
 
+// "[20, 22], objective 74.1 to 75.3"
+std::string BracketText(const v1::Bracket& bracket) {
+  const auto objective = [](bool has, double value) { return has ? MetricText(value) : "?"; };
+  return absl::StrCat("[", MetricText(bracket.low()), ", ", MetricText(bracket.high()),
+                      "], objective ",
+                      objective(bracket.has_low_objective(), bracket.low_objective()), " to ",
+                      objective(bracket.has_high_objective(), bracket.high_objective()));
+}
+
+std::string PointParametersText(const v1::SearchPoint& point) {
+  v1::Trial trial;
+  *trial.mutable_parameters() = point.parameters();
+  return ParametersText(trial);
+}
+
+// "of 12 allowed", where the search has such a bound.
+template <typename Value>
+std::string OfBudget(bool has, Value bound) {
+  return has ? absl::StrCat(" of ", bound) : "";
+}
+
+std::string UsedText(const v1::SearchBudget& used, const v1::SearchBudget& budget) {
+  return absl::StrCat(
+      used.trials(), OfBudget(budget.has_trials(), budget.trials()), " trials, ",
+      FormatCount(used.flops()), OfBudget(budget.has_flops(), FormatCount(budget.flops())),
+      " FLOPs, ", MetricText(used.slot_hours()),
+      OfBudget(budget.has_slot_hours(), budget.slot_hours()), " slot-hours, ",
+      MetricText(used.hours()), OfBudget(budget.has_hours(), budget.hours()), " hours");
+}
+
+// What the search says of itself, a line each.
+std::string SearchText(const v1::Experiment& experiment) {
+  if (!experiment.has_search()) return "";
+  const v1::SearchStatus& search = experiment.search();
+  std::vector<std::string> lines;
+  if (search.has_answer()) lines.push_back(absl::StrCat("answer   ", MetricText(search.answer())));
+  if (search.has_bracket()) {
+    lines.push_back(absl::StrCat("bracket  ", BracketText(search.bracket())));
+  }
+  if (search.has_best()) {
+    const v1::SearchPoint& best = search.best();
+    std::string line =
+        absl::StrCat("best     ", PointParametersText(best), ": ", MetricText(best.objectives(0)));
+    if (best.has_standard_deviation()) {
+      absl::StrAppend(&line, ", deviation ", MetricText(best.standard_deviation()), " over ",
+                      best.replicates(), " seeds");
+    }
+    lines.push_back(line);
+  }
+  if (search.raced_out() > 0) {
+    lines.push_back(
+        absl::StrCat("stopped  ", search.raced_out(), " points that are clearly worse"));
+  }
+  lines.push_back(
+      absl::StrCat("used     ", UsedText(search.used(), experiment.spec().search().budget())));
+  if (!search.message().empty()) lines.push_back(absl::StrCat("note     ", search.message()));
+  std::string text;
+  for (const std::string& line : lines) absl::StrAppend(&text, EscapeText(line), "\n");
+  return text;
+}
+
+// Points that no other beats in all objectives.
+Table FrontTable(const v1::Experiment& experiment) {
+  std::vector<std::string> headers = {"ID", "HPARAMS",
+                                      EscapeText(experiment.spec().search().objective().metric())};
+  for (const v1::Objective& tradeoff : experiment.spec().search().tradeoffs()) {
+    headers.push_back(EscapeText(tradeoff.metric()));
+  }
+  Table table(headers);
+  for (const v1::SearchPoint& point : experiment.search().front()) {
+    std::vector<std::string> row = {ShortName(point.trial()), PointParametersText(point)};
+    for (const double objective : point.objectives()) row.push_back(MetricText(objective));
+    table.AddRow(row);
+  }
+  return table;
+}
+
 }  // namespace
 
 std::string PreviewText(const v1::PreviewExperimentResponse& preview, const std::string& yaml) {
@@ -268,6 +345,8 @@ std::string DescribeText(const v1::Experiment& experiment, const std::vector<v1:
       .Line("Best value", experiment.has_best_value() ? MetricText(experiment.best_value()) : "")
       .Line("Program version", experiment.program_version())
       .Line("Plan version", absl::StrCat(experiment.plan_version()))
+      .Section("Search", SearchText(experiment))
+      .Section("Front", FrontTable(experiment))
       .Section("Trials", TrialTable(trials, now))
       .Section("Specification", recipe_yaml);
   return page.text();

@@ -33,6 +33,7 @@ std::string WhyUnranked(const v1::Trial& trial) {
     case v1::Trial::STATE_CANCELLED:
       return "cancelled";
     case v1::Trial::STATE_SUCCEEDED:
+      if (trial.pruned_at_epoch() > 0) return "pruned";
       return trial.has_objective() ? "discarded" : "unmeasured";
     default:
       return "unfinished";

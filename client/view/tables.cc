@@ -69,25 +69,21 @@ std::string SweepEtaText(const ExperimentView& view) {
   return last == nullptr ? "" : EtaText(last->progress());
 }
 
-// FLOPs used; there are no budgets yet.
+// FLOPs, as used and as the search may.
 std::string BudgetText(const ExperimentView& view) {
   double flops = 0;
   for (const v1::Trial& trial : view.trials) flops += trial.progress().flops();
-  return absl::StrCat(flops == 0 ? "-" : FormatCount(flops), "/-");
+  const v1::SearchBudget& budget = view.experiment.spec().search().budget();
+  return absl::StrCat(flops == 0 ? "-" : FormatCount(flops), "/",
+                      budget.has_flops() ? FormatCount(budget.flops()) : "-");
 }
 
+// As in the recipe; empty without a search.
 std::string MethodText(const v1::Experiment& experiment) {
-  switch (experiment.spec().search().method_case()) {
-    case v1::Search::kGrid:
-      return "grid";
-    case v1::Search::kRandom:
-      return "random";
-    case v1::Search::kLinear:
-      return "linear";
-    case v1::Search::METHOD_NOT_SET:
-      return "";
-  }
-  return "";
+  const int number = static_cast<int>(experiment.spec().search().method_case());
+  const google::protobuf::FieldDescriptor* method =
+      v1::Search::descriptor()->FindFieldByNumber(number);
+  return method == nullptr ? "" : std::string(method->name());
 }
 
 std::string BestText(const ExperimentView& view) {
@@ -122,6 +118,12 @@ std::string WorkersText(const v1::Trial& trial) {
   });
 }
 
+// Rungs that it passed; "pruned@3" if its search stopped it after three epochs.
+std::string RungText(const v1::Trial& trial) {
+  if (trial.pruned_at_epoch() > 0) return absl::StrCat("pruned@", trial.pruned_at_epoch());
+  return trial.rungs_passed() == 0 ? "" : absl::StrCat(trial.rungs_passed());
+}
+
 std::string FlopsText(const v1::Trial& trial) {
   return trial.progress().flops() == 0 ? "" : FormatCount(trial.progress().flops());
 }
@@ -134,7 +136,7 @@ std::vector<std::string> TrialRow(const v1::Trial& trial, absl::Time now) {
   const v1::Progress& progress = trial.progress();
   return {ShortName(trial.name()),
           StateText(trial.state()),
-          "",  // no search has rungs yet
+          RungText(trial),
           StageText(progress),
           StepText(progress),
           LastObjectiveText(trial),
@@ -163,7 +165,7 @@ std::vector<std::string> WideTrialRow(const v1::Trial& trial, const v1::Experime
           RestartsText(trial),
           AgeText(trial.create_time(), now),
           trial.reason(),
-          "",
+          RungText(trial),
           StageText(progress),
           StepText(progress),
           EpochText(progress),

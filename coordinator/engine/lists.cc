@@ -12,6 +12,7 @@
 #include "common/limits.h"
 #include "common/status_macros.h"
 #include "coordinator/engine/page.h"
+#include "coordinator/engine/search_status.h"
 #include "coordinator/engine/views.h"
 #include "coordinator/state/canonical_bytes.h"
 #include "coordinator/state/trial_record.h"
@@ -93,6 +94,9 @@ absl::StatusOr<v1::GetExperimentResponse> GetExperiment(const View& view,
                        view.state().FindExperiment(name));
   v1::GetExperimentResponse response;
   *response.mutable_experiment() = ToProto(*experiment);
+  if (experiment->record.spec().has_search()) {
+    *response.mutable_experiment()->mutable_search() = SearchStatusOf(*experiment, view.now().wall);
+  }
   return response;
 }
 

@@ -190,6 +190,10 @@ v1::Trial ToProto(const View& view, const ClusterState::Experiment& experiment,
   proto.set_recipe_digest(record.recipe_digest());
   proto.set_plan_version(experiment.record.plan_version());
   proto.set_program_version(experiment.record.program_version());
+  proto.set_rungs_passed(record.rungs_passed());
+  proto.set_pruned_at_epoch(record.pruned_at_epoch());
+  proto.set_point(record.point());
+  proto.set_replicate(record.replicate());
   proto.set_priority(experiment.record.spec().priority());
   proto.set_slots(experiment.record.spec().resources().slots());
   if (const storage::v1::AttemptRecord* open = OpenAttempt(record)) {

@@ -6,7 +6,6 @@
 
 #include "absl/strings/str_cat.h"
 #include "coordinator/search/methods.h"
-#include "coordinator/search/number_text.h"
 #include "plan/recipe/search_points.h"
 
 namespace cvtrain::coordinator {
@@ -29,6 +28,7 @@ class Linear : public Searcher {
     if (const size_t end = EndOf(results); end < points_.size()) {
       advance.done = true;
       for (size_t i = end; i < results.size(); ++i) {
+        if (results[i].discarded) continue;
         advance.discarded.push_back(
             {i, absl::StrCat("discarded: the search ended at trial ", end, ", after ", patience_,
                              patience_ == 1 ? " point" : " points", " without improvement")});
@@ -38,7 +38,7 @@ class Linear : public Searcher {
     const size_t made = std::min(results.size(), points_.size());
     const size_t end = made + std::min(room, points_.size() - made);
     for (size_t i = made; i < end; ++i) {
-      advance.created.push_back({{parameter_, NumberText(points_[i])}});
+      advance.created.push_back({{parameter_, plan::PointText(points_[i])}});
     }
     // With patience a list that is made wholly may still be cut.
     const bool all_made = end == points_.size();

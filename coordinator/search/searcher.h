@@ -1,6 +1,8 @@
 #ifndef CVTRAIN_COORDINATOR_SEARCH_SEARCHER_H_
 #define CVTRAIN_COORDINATOR_SEARCH_SEARCHER_H_
 
+#include <google/protobuf/map.h>
+
 #include <cstdint>
 #include <map>
 #include <memory>
@@ -18,6 +20,8 @@ namespace cvtrain::coordinator {
 
 // Path of a field of ExperimentSpec -> value, spelled as in YAML.
 using Parameters = std::map<std::string, std::string>;
+// The same, as records have it.
+using RecordedParameters = google::protobuf::Map<std::string, std::string>;
 
 // What a search knows of one of its trials: journaled facts, nothing live.
 struct TrialResult {
@@ -29,33 +33,86 @@ struct TrialResult {
   };
   State state = State::kOpen;
   // As the experiment's objective defines it; unset if it has none.
-  std::optional<double> objective;
+  std::optional<double> objective = std::nullopt;
+  // What it was made with; outlives the call. Not null where a searcher made it with any.
+  const RecordedParameters* parameters = nullptr;
+  // The objective at each rung that it has reached, NaN for no finite value; outlives the call.
+  absl::Span<const double> rungs = {};
+  // Of them, those that the search has let it pass.
+  int32_t rungs_passed = 0;
+  // The search has stopped it at a rung.
+  bool pruned = false;
+  // The search does not count it.
+  bool discarded = false;
+  // As SearchAdvance::Place.
+  int64_t point = 0;
+  int32_t replicate = 0;
 };
 
-// What a search wants next.
+// What a search wants next. A `trial` is an index into the results.
 struct SearchAdvance {
   struct Discard {
-    // Index into the results.
     size_t trial = 0;
+    // For people.
+    std::string reason;
+  };
+  // Which point a trial is of, and which of the point's trials it is, both counting from 0.
+  struct Place {
+    int64_t point = 0;
+    int32_t replicate = 0;
+  };
+  struct Pass {
+    size_t trial = 0;
+    // Rungs that it has passed by now.
+    int32_t rungs = 0;
+  };
+  struct Prune {
+    size_t trial = 0;
+    // Epochs of the rung.
+    int32_t epoch = 0;
     // For people.
     std::string reason;
   };
 
   // Trials to make, in order.
   std::vector<Parameters> created;
+  // Of each of them; empty without replicates.
+  std::vector<Place> places;
   // Trials that were started ahead of a stop that came: they do not count.
   std::vector<Discard> discarded;
-  // No trial will be made after `created`.
+  // What was decided at rungs, once for each trial and rung.
+  std::vector<Pass> passed;
+  std::vector<Prune> pruned;
+  // Advance() has nothing more to say after this.
   bool done = false;
   // Trials that may still be made after `created`; -1 where that depends on results.
   int32_t left = 0;
 };
 
+// What a search has found so far.
+struct SearchFindings {
+  struct Bracket {
+    double low = 0;
+    double high = 0;
+    // Unset where nothing was measured.
+    std::optional<double> low_objective;
+    std::optional<double> high_objective;
+  };
+  std::optional<Bracket> bracket;
+  std::optional<double> answer;
+  // Points of which racing makes no more trials.
+  int32_t raced_out = 0;
+  // For people.
+  std::string message;
+};
+
 // Proposes trials. A searcher has no memory: what it says is a function of the specification and
-// of the results so far, so that the journal needs to hold results and proposals alone.
+// of the results so far, so that the journal needs to hold results and proposals alone: a
+// coordinator that was killed proposes what it would have proposed.
 //
-// Its answer must not depend on the order in which trials end: results count in the order of the
-// trials' numbers, as far as they are known without a gap.
+// The answers of the scalar searches and of linear must not depend on the order in which trials
+// end; those that learn as they go (tpe, asha, hyperband, racing) go by what is known when there is
+// room or a rung is reached.
 //
 // Immutable; thread-safe.
 class Searcher {
@@ -72,6 +129,9 @@ class Searcher {
   // Whether trials beyond those that may run at the same time are better not made: their point
   // may turn out not to be asked for.
   virtual bool DependsOnResults() const = 0;
+
+  // Nothing, for searches whose answer is their best trial.
+  virtual SearchFindings Findings(absl::Span<const TrialResult>) const { return {}; }
 };
 
 // The searcher of a resolved and valid specification; without a search, one that makes a single

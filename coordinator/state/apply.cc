@@ -7,7 +7,9 @@
 #include "common/text.h"
 #include "coordinator/state/event_applier.h"
 #include "coordinator/state/proto_time.h"
+#include "coordinator/state/search_results.h"
 #include "coordinator/state/trial_record.h"
+#include "plan/recipe/search_points.h"
 
 namespace cvtrain::coordinator {
 namespace {
@@ -27,7 +29,12 @@ std::pair<double, int64_t> RankingKey(const ClusterState::Experiment& experiment
 }  // namespace
 
 void IndexTrial(ClusterState::Experiment& experiment, ClusterState::Trial& trial) {
-  trial.objective = ObjectiveValue(ObjectiveOf(experiment.record.spec()), trial.record);
+  const v1::Objective objective = ObjectiveOf(experiment.record.spec());
+  trial.objective = ObjectiveValue(objective, trial.record);
+  trial.rungs = RungValues(objective, plan::SearchRungs(experiment.record.spec()), trial.record);
+  const size_t index = static_cast<size_t>(trial.name.number()) - 1;
+  if (index >= experiment.results.size()) experiment.results.resize(index + 1);
+  experiment.results[index] = ResultOf(trial.record, trial.objective, trial.rungs);
   ++experiment.trials_by_state[static_cast<size_t>(trial.record.state())];
   if (trial.record.state() == v1::Trial::STATE_QUEUED) {
     experiment.queued.insert(trial.name.number());
@@ -440,6 +447,21 @@ absl::Status EventApplier::Search(const storage::v1::SearchStep& step) {
           return absl::OkStatus();
         }));
   }
+  for (const storage::v1::RungPassed& passed : step.passed()) {
+    CVT_RETURN_IF_ERROR(
+        ChangeTrial(TrialName(experiment->name, passed.number()), [&](Trial& trial) {
+          trial.record.set_rungs_passed(passed.rungs());
+          return absl::OkStatus();
+        }));
+  }
+  for (const storage::v1::PrunedTrial& pruned : step.pruned()) {
+    CVT_RETURN_IF_ERROR(
+        ChangeTrial(TrialName(experiment->name, pruned.number()), [&](Trial& trial) {
+          trial.record.set_pruned_at_epoch(pruned.epoch());
+          trial.record.set_reason(pruned.reason());
+          return absl::OkStatus();
+        }));
+  }
   experiment->record.set_search_done(step.done());
   experiment->record.set_trials_left(step.left());
   experiment->record.set_revision(event_.revision());
@@ -459,6 +481,8 @@ absl::Status EventApplier::Create(Experiment& experiment, const storage::v1::New
   *record.mutable_parameters() = created.parameters();
   record.set_recipe(created.recipe());
   record.set_recipe_digest(created.recipe_digest());
+  record.set_point(created.point());
+  record.set_replicate(created.replicate());
   *record.mutable_create_time() = event_.time();
   record.set_state(v1::Trial::STATE_QUEUED);
   record.set_revision(event_.revision());

@@ -3,6 +3,7 @@
 
 #include <array>
 #include <cstdint>
+#include <map>
 #include <optional>
 #include <string>
 #include <utility>
@@ -15,6 +16,7 @@
 #include "absl/strings/string_view.h"
 #include "absl/time/time.h"
 #include "common/ids.h"
+#include "coordinator/search/searcher.h"
 #include "coordinator/state/requests.h"
 #include "cvtrain/storage/v1/snapshot.pb.h"
 
@@ -37,11 +39,12 @@ class ClusterState {
     storage::v1::TrialRecord record;
     // Indices.
     std::optional<double> objective;          // as the experiment defines it
+    std::vector<double> rungs;                // RungValues() of its search
     std::vector<CheckpointName> checkpoints;  // the newest last: see IsOlder()
 
     // It has a place in the ranking: an objective, and nothing that takes it out.
     bool IsRanked() const {
-      return objective.has_value() && !record.discarded() &&
+      return objective.has_value() && !record.discarded() && record.pruned_at_epoch() == 0 &&
              record.state() != v1::Trial::STATE_FAILED &&
              record.state() != v1::Trial::STATE_CANCELLED;
     }
@@ -50,12 +53,15 @@ class ClusterState {
   struct Experiment {
     ExperimentName name;
     storage::v1::ExperimentRecord record;
-    absl::btree_map<int64_t, Trial> trials;
+    // Dense from 1. Not a btree_map: its trials stay where they are, and `results` points at them.
+    std::map<int64_t, Trial> trials;
     // Indices. Trials by state (number of v1::Trial::State); those that wait; those that have an
     // objective and count, best first: (objective, negated if it is to be maximized; number).
     std::array<int32_t, 8> trials_by_state = {};
     absl::btree_set<int64_t> queued;
     absl::btree_set<std::pair<double, int64_t>> ranking;
+    // What its search is told of each trial, by number from 1.
+    std::vector<TrialResult> results;
     // Bytes that a rank of its trials is predicted to need at least; 0 if that cannot be said.
     // Known once a trial has been queued.
     std::optional<int64_t> rank_memory_bytes;

@@ -3,11 +3,14 @@
 #include <algorithm>
 #include <memory>
 
+#include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
 #include "common/limits.h"
 #include "coordinator/state/retention.h"
+#include "coordinator/state/search_results.h"
 #include "coordinator/state/trial_record.h"
 #include "plan/recipe/resolve.h"
+#include "plan/recipe/search_points.h"
 
 namespace cvtrain::coordinator {
 namespace {
@@ -60,18 +63,7 @@ size_t TrialsPerEventMax(const v1::ExperimentSpec& spec) {
                             kTrialsPerEventMax);
 }
 
-TrialResult::State ResultState(v1::Trial::State state) {
-  switch (state) {
-    case v1::Trial::STATE_SUCCEEDED:
-      return TrialResult::State::kSucceeded;
-    case v1::Trial::STATE_FAILED:
-      return TrialResult::State::kFailed;
-    case v1::Trial::STATE_CANCELLED:
-      return TrialResult::State::kCancelled;
-    default:
-      return TrialResult::State::kOpen;
-  }
-}
+bool IsOpen(const TrialResult& result) { return result.state == TrialResult::State::kOpen; }
 
 }  // namespace
 
@@ -129,7 +121,8 @@ bool Conclusion::RequestEnd(TrialRecord& trial, v1::Cause cause, bool at_once,
   if (HasEnded(trial.state())) return false;
   const AttemptRecord* attempt = OpenAttempt(trial);
   if (attempt == nullptr) {
-    Move(trial, v1::Trial::STATE_CANCELLED, reason);
+    const bool pruned = cause == v1::CAUSE_PRUNED && trial.pruned_at_epoch() > 0;
+    Move(trial, pruned ? v1::Trial::STATE_SUCCEEDED : v1::Trial::STATE_CANCELLED, reason);
     return true;
   }
   const bool now = at_once || (attempt->has_stop() && attempt->stop().now());
@@ -149,6 +142,7 @@ bool Conclusion::RequestStop(TrialRecord& trial, v1::Cause cause) {
 
 void Conclusion::Settle() {
   for (auto& [name, trial] : edited_) SettleAttempt(trial);
+  NoteRungs();
   for (const int64_t number : due_) {
     const auto experiment = state_.experiments().find(number);
     if (experiment != state_.experiments().end()) SettleExperiment(experiment->second);
@@ -168,11 +162,13 @@ void Conclusion::SettleAttempt(TrialRecord& trial) {
   const v1::Cause cause = attempt.cause();
   const v1::Cause wanted = attempt.has_stop() ? attempt.stop().cause() : v1::CAUSE_UNSPECIFIED;
   if (cause == v1::CAUSE_FINISHED) {
-    Move(trial, v1::Trial::STATE_SUCCEEDED, trial.discarded() ? trial.reason() : "");
+    const bool keeps_reason = trial.discarded() || trial.pruned_at_epoch() > 0;
+    Move(trial, v1::Trial::STATE_SUCCEEDED, keeps_reason ? trial.reason() : "");
   } else if (wanted == v1::CAUSE_CANCELLED) {
     Move(trial, v1::Trial::STATE_CANCELLED, "cancelled");
   } else if (wanted == v1::CAUSE_PRUNED) {
-    Move(trial, v1::Trial::STATE_CANCELLED, trial.reason());
+    const bool counts = trial.pruned_at_epoch() > 0 && !trial.discarded();
+    Move(trial, counts ? v1::Trial::STATE_SUCCEEDED : v1::Trial::STATE_CANCELLED, trial.reason());
   } else {
     RetryOrFail(
         trial, cause,
@@ -200,12 +196,31 @@ void Conclusion::RetryOrFail(TrialRecord& trial, v1::Cause cause, const std::str
   }
 }
 
-std::vector<TrialResult> Conclusion::Results(const ClusterState::Experiment& experiment) const {
-  const v1::Objective objective = ObjectiveOf(experiment.record.spec());
+void Conclusion::NoteRungs() {
+  for (const auto& [name, trial] : edited_) {
+    if (HasEnded(trial.state()) || trial.pruned_at_epoch() > 0) continue;
+    const auto experiment = state_.experiments().find(trial.experiment());
+    if (experiment == state_.experiments().end()) continue;
+    const v1::ExperimentSpec& spec = experiment->second.record.spec();
+    const std::vector<int32_t> rungs = plan::SearchRungs(spec);
+    const size_t reached = RungValues(ObjectiveOf(spec), rungs, trial).size();
+    if (static_cast<int32_t>(reached) > trial.rungs_passed()) due_.insert(trial.experiment());
+  }
+}
+
+std::vector<TrialResult> Conclusion::Results(const ClusterState::Experiment& experiment) {
   std::vector<TrialResult> results;
-  for (const auto& [number, trial] : experiment.trials) {
-    const TrialRecord& record = Record(trial);
-    results.push_back({ResultState(record.state()), ObjectiveValue(objective, record)});
+  results.reserve(experiment.results.size() + kTrialsAhead);  // a few are added
+  results = experiment.results;
+  const v1::ExperimentSpec& spec = experiment.record.spec();
+  const auto first = edited_.lower_bound(TrialName(experiment.name, 0));
+  for (auto edited = first; edited != edited_.end(); ++edited) {
+    const TrialRecord& record = edited->second;
+    if (record.experiment() != experiment.name.number()) break;
+    const v1::Objective objective = ObjectiveOf(spec);
+    rungs_.push_back(RungValues(objective, plan::SearchRungs(spec), record));
+    results[static_cast<size_t>(record.number()) - 1] =
+        ResultOf(record, ObjectiveValue(objective, record), rungs_.back());
   }
   return results;
 }
@@ -222,8 +237,8 @@ void Conclusion::SettleExperiment(const ClusterState::Experiment& experiment, bo
   if (!step.done()) {
     std::vector<TrialResult> results = Results(experiment);
     AdvanceSearch(experiment, results, step);
-    if (step.created_size() > 0 || step.discarded_size() > 0 || step.done() ||
-        step.left() != record.trials_left()) {
+    if (step.created_size() > 0 || step.discarded_size() > 0 || step.passed_size() > 0 ||
+        step.pruned_size() > 0 || step.done() || step.left() != record.trials_left()) {
       *consequences_.add_searches() = step;
     }
   }
@@ -236,37 +251,119 @@ void Conclusion::AdvanceSearch(const ClusterState::Experiment& experiment,
   const std::unique_ptr<Searcher> searcher = MakeSearcher(spec);
   const size_t open_max = static_cast<size_t>(OpenTrialsMax(spec, *searcher));
   const size_t trials_max = TrialsPerEventMax(spec);
+  const auto record_of = [this](const ClusterState::Trial& trial) -> const TrialRecord& {
+    return Record(trial);
+  };
   // Again only if a new trial failed at once, which is a result.
   bool again = true;
   while (again && !step.done()) {
-    again = false;
-    const size_t open = static_cast<size_t>(std::count_if(
-        results.begin(), results.end(),
-        [](const TrialResult& result) { return result.state == TrialResult::State::kOpen; }));
-    size_t room = open < open_max ? open_max - open : 0;
+    const size_t open = static_cast<size_t>(std::count_if(results.begin(), results.end(), IsOpen));
+    const std::string bound = UsedUpBound(experiment, record_of, results.size(), now_);
+    size_t room = open < open_max && bound.empty() ? open_max - open : 0;
     room = std::min(room, trials_max - std::min(trials_max, Size(step.created())));
-    const SearchAdvance advance = searcher->Advance(results, room);
-    for (const Parameters& parameters : advance.created) {
-      storage::v1::NewTrial& created = *step.add_created();
-      created.set_number(static_cast<int64_t>(results.size()) + 1);
-      for (const auto& [path, value] : parameters) (*created.mutable_parameters())[path] = value;
-      const absl::StatusOr<v1::Recipe> recipe = plan::ConcreteRecipe(spec, parameters);
-      if (recipe.ok()) {
-        created.set_recipe(plan::CanonicalBytes(*recipe));
-        created.set_recipe_digest(plan::RecipeDigest(*recipe));
-        results.push_back({TrialResult::State::kOpen, std::nullopt});
-      } else {
-        created.set_error(std::string(recipe.status().message()));
-        results.push_back({TrialResult::State::kFailed, std::nullopt});
-        again = true;
-      }
+    if (spec.search().budget().has_trials()) {
+      const size_t trials = static_cast<size_t>(spec.search().budget().trials());
+      room = std::min(room, trials - std::min(trials, results.size()));
     }
+    const SearchAdvance advance = searcher->Advance(results, room);
+    const size_t failed_before = static_cast<size_t>(std::count_if(
+        step.created().begin(), step.created().end(),
+        [](const storage::v1::NewTrial& created) { return !created.error().empty(); }));
+    Create(spec, advance, results, step);
     for (const SearchAdvance::Discard& discard : advance.discarded) {
       Discard(experiment, discard, step);
+      results[discard.trial].discarded = true;
     }
+    DecideRungs(experiment, advance, results, step);
     step.set_done(advance.done);
     step.set_left(advance.left);
+    // What its trials use yet may take back those that wait.
+    const bool may_be_cut = HasBoundOfUse(spec.search().budget()) &&
+                            std::any_of(results.begin(), results.end(), IsOpen);
+    if (may_be_cut) step.set_done(false);
+    const std::string bound_now = UsedUpBound(experiment, record_of, results.size(), now_);
+    if (!bound_now.empty() && !step.done()) EndByBudget(experiment, bound_now, results, step);
+    again = failed_before <
+            static_cast<size_t>(std::count_if(
+                step.created().begin(), step.created().end(),
+                [](const storage::v1::NewTrial& created) { return !created.error().empty(); }));
   }
+}
+
+void Conclusion::Create(const v1::ExperimentSpec& spec, const SearchAdvance& advance,
+                        std::vector<TrialResult>& results, SearchStep& step) {
+  for (size_t i = 0; i < advance.created.size(); ++i) {
+    storage::v1::NewTrial& created = *step.add_created();
+    created.set_number(static_cast<int64_t>(results.size()) + 1);
+    for (const auto& [path, value] : advance.created[i]) {
+      (*created.mutable_parameters())[path] = value;
+    }
+    TrialResult result;
+    result.parameters = &created.parameters();  // stays where it is, whatever else is added
+    if (!advance.places.empty()) {
+      created.set_point(advance.places[i].point);
+      created.set_replicate(advance.places[i].replicate);
+      result.point = created.point();
+      result.replicate = created.replicate();
+    }
+    const absl::StatusOr<v1::Recipe> recipe = plan::ConcreteRecipe(spec, advance.created[i]);
+    if (recipe.ok()) {
+      created.set_recipe(plan::CanonicalBytes(*recipe));
+      created.set_recipe_digest(plan::RecipeDigest(*recipe));
+    } else {
+      created.set_error(std::string(recipe.status().message()));
+      result.state = TrialResult::State::kFailed;
+    }
+    results.push_back(result);
+  }
+}
+
+void Conclusion::DecideRungs(const ClusterState::Experiment& experiment,
+                             const SearchAdvance& advance, std::vector<TrialResult>& results,
+                             SearchStep& step) {
+  for (const SearchAdvance::Pass& pass : advance.passed) {
+    const int64_t number = static_cast<int64_t>(pass.trial) + 1;
+    storage::v1::RungPassed& passed = *step.add_passed();
+    passed.set_number(number);
+    passed.set_rungs(pass.rungs);
+    results[pass.trial].rungs_passed = pass.rungs;
+    const absl::StatusOr<TrialRecord*> trial = Edit(TrialName(experiment.name, number));
+    if (trial.ok()) (*trial)->set_rungs_passed(pass.rungs);
+  }
+  for (const SearchAdvance::Prune& prune : advance.pruned) {
+    const int64_t number = static_cast<int64_t>(prune.trial) + 1;
+    storage::v1::PrunedTrial& pruned = *step.add_pruned();
+    pruned.set_number(number);
+    pruned.set_epoch(prune.epoch);
+    pruned.set_reason(prune.reason);
+    results[prune.trial].pruned = true;
+    const absl::StatusOr<TrialRecord*> trial = Edit(TrialName(experiment.name, number));
+    if (!trial.ok()) continue;  // cannot be: only trials with evaluations are judged
+    (*trial)->set_pruned_at_epoch(prune.epoch);
+    (*trial)->set_reason(prune.reason);
+    RequestEnd(**trial, v1::CAUSE_PRUNED, /*at_once=*/true, prune.reason);
+  }
+}
+
+void Conclusion::EndByBudget(const ClusterState::Experiment& experiment, const std::string& bound,
+                             const std::vector<TrialResult>& results, SearchStep& step) {
+  step.set_left(0);
+  bool any_open = false;
+  const bool takes_back = !absl::StartsWith(bound, "trials");
+  for (size_t i = 0; i < results.size(); ++i) {
+    if (!IsOpen(results[i])) continue;
+    const auto trial = experiment.trials.find(static_cast<int64_t>(i) + 1);
+    const bool waits = takes_back && trial != experiment.trials.end() &&
+                       !HasEnded(Record(trial->second).state()) &&
+                       Record(trial->second).attempts().empty();
+    if (waits) {
+      Discard(experiment, {i, absl::StrCat("discarded: the search has used its budget of ", bound)},
+              step);
+    } else {
+      any_open = true;
+    }
+  }
+  step.set_done(!any_open);
 }
 
 void Conclusion::Discard(const ClusterState::Experiment& experiment,

@@ -2,6 +2,7 @@
 #define CVTRAIN_COORDINATOR_STATE_CONCLUDE_H_
 
 #include <cstdint>
+#include <deque>
 #include <map>
 #include <set>
 #include <string>
@@ -67,10 +68,19 @@ class Conclusion {
   void Stop(storage::v1::TrialRecord& trial, v1::Cause cause, bool now);
   void Move(storage::v1::TrialRecord& trial, v1::Trial::State to, const std::string& reason,
             storage::v1::RetryBudget budget = storage::v1::RETRY_BUDGET_UNSPECIFIED);
-  std::vector<TrialResult> Results(const ClusterState::Experiment& experiment) const;
+  // Experiments whose search has something to decide at a rung.
+  void NoteRungs();
+  std::vector<TrialResult> Results(const ClusterState::Experiment& experiment);
   // Fills `step` with what the search does, as often as that has results at once.
   void AdvanceSearch(const ClusterState::Experiment& experiment, std::vector<TrialResult>& results,
                      storage::v1::SearchStep& step);
+  void Create(const v1::ExperimentSpec& spec, const SearchAdvance& advance,
+              std::vector<TrialResult>& results, storage::v1::SearchStep& step);
+  void DecideRungs(const ClusterState::Experiment& experiment, const SearchAdvance& advance,
+                   std::vector<TrialResult>& results, storage::v1::SearchStep& step);
+  // Takes back trials that have not begun, and ends the search once none is open.
+  void EndByBudget(const ClusterState::Experiment& experiment, const std::string& bound,
+                   const std::vector<TrialResult>& results, storage::v1::SearchStep& step);
   void Discard(const ClusterState::Experiment& experiment, const SearchAdvance::Discard& discard,
                storage::v1::SearchStep& step);
   void EndExperiment(const ClusterState::Experiment& experiment, bool cancelled,
@@ -82,8 +92,9 @@ class Conclusion {
   const ClusterState& state_;
   const absl::Time now_;
   std::map<TrialName, storage::v1::TrialRecord> edited_;
-  std::set<int64_t> due_;    // experiments with trials that ended
-  std::set<int64_t> ended_;  // experiments that end by `consequences_`
+  std::deque<std::vector<double>> rungs_;  // of edited trials; results point into it
+  std::set<int64_t> due_;                  // experiments with trials that ended
+  std::set<int64_t> ended_;                // experiments that end by `consequences_`
   storage::v1::Consequences consequences_;
 };
 

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <limits>
 #include <string>
 
 #include "absl/strings/ascii.h"
@@ -98,6 +99,25 @@ std::optional<double> MetricOf(const Evaluation& evaluation, const std::string& 
   const auto found = evaluation.metrics().find(metric);
   if (found == evaluation.metrics().end() || !std::isfinite(found->second)) return std::nullopt;
   return found->second;
+}
+
+// After the first `count` evaluations.
+std::optional<double> ObjectiveAfter(const v1::Objective& objective, const TrialRecord& trial,
+                                     int count) {
+  if (count == 0) return std::nullopt;
+  if (objective.at() != v1::Objective::AT_BEST) {
+    return MetricOf(trial.evaluations(count - 1), objective.metric());
+  }
+  std::optional<double> best;
+  for (int i = 0; i < count; ++i) {
+    const std::optional<double> value = MetricOf(trial.evaluations(i), objective.metric());
+    if (!value) continue;
+    const bool better = objective.mode() == v1::Objective::MODE_MIN
+                            ? *value < best.value_or(*value)
+                            : *value > best.value_or(*value);
+    if (!best || better) best = value;
+  }
+  return best;
 }
 
 }  // namespace
@@ -275,20 +295,23 @@ v1::Objective ObjectiveOf(const v1::ExperimentSpec& spec) {
 }
 
 std::optional<double> ObjectiveValue(const v1::Objective& objective, const TrialRecord& trial) {
-  if (trial.evaluations().empty()) return std::nullopt;
-  if (objective.at() != v1::Objective::AT_BEST) {
-    return MetricOf(*trial.evaluations().rbegin(), objective.metric());
+  return ObjectiveAfter(objective, trial, trial.evaluations_size());
+}
+
+std::vector<double> RungValues(const v1::Objective& objective, const std::vector<int32_t>& rungs,
+                               const TrialRecord& trial) {
+  std::vector<double> values;
+  int count = 0;
+  for (const int32_t rung : rungs) {
+    while (count < trial.evaluations_size() && trial.evaluations(count).epoch() < rung) ++count;
+    if (count == trial.evaluations_size()) break;
+    // An evaluation that is missing there leaves the rung without a value, not with a later one.
+    const bool is_there = trial.evaluations(count).epoch() == rung;
+    const std::optional<double> value =
+        is_there ? ObjectiveAfter(objective, trial, count + 1) : std::nullopt;
+    values.push_back(value.value_or(std::numeric_limits<double>::quiet_NaN()));
   }
-  std::optional<double> best;
-  for (const Evaluation& evaluation : trial.evaluations()) {
-    const std::optional<double> value = MetricOf(evaluation, objective.metric());
-    if (!value) continue;
-    const bool better = objective.mode() == v1::Objective::MODE_MIN
-                            ? *value < best.value_or(*value)
-                            : *value > best.value_or(*value);
-    if (!best || better) best = value;
-  }
-  return best;
+  return values;
 }
 
 std::optional<double> ObjectiveAtStep(const v1::Objective& objective, const TrialRecord& trial,

@@ -4,6 +4,7 @@
 #include <cstdint>
 #include <optional>
 #include <string>
+#include <vector>
 
 #include "absl/status/status.h"
 #include "absl/strings/string_view.h"
@@ -70,6 +71,11 @@ v1::Objective ObjectiveOf(const v1::ExperimentSpec& spec);
 // The objective after all evaluations; nullopt if there is no finite value.
 std::optional<double> ObjectiveValue(const v1::Objective& objective,
                                      const storage::v1::TrialRecord& trial);
+
+// The objective at the epoch of each rung that `trial` has reached, in order: after the evaluations
+// up to it, NaN where there is no finite value.
+std::vector<double> RungValues(const v1::Objective& objective, const std::vector<int32_t>& rungs,
+                               const storage::v1::TrialRecord& trial);
 
 // The objective's metric in the evaluation at `step`; nullopt if there is no finite value.
 std::optional<double> ObjectiveAtStep(const v1::Objective& objective,

@@ -20,6 +20,8 @@ namespace cvtrain::plan {
 
 // The parts of Validate(). Internal to the folder.
 
+inline constexpr int kEpochsMax = 100'000;
+
 // Every text is UTF-8 without control characters and at most 1 KiB, every number
 // finite, every enum value known. Newlines are allowed in `description`.
 void CheckText(const google::protobuf::Message& message, const std::string& path, Rules& rules);

@@ -100,13 +100,79 @@ void WriteClassification(v1::Recipe& recipe) {
   WriteEvaluation(recipe.sampler(), *recipe.mutable_evaluation());
 }
 
+template <typename Method>
+void WriteSpace(uint64_t recipe_seed, Method& method) {
+  CVT_DEFAULT(method, seed, recipe_seed);
+  for (v1::Constraint& constraint : *method.mutable_constraints()) {
+    for (v1::ConstraintTerm& term : *constraint.mutable_terms()) CVT_DEFAULT(term, factor, 1);
+  }
+}
+
+void WriteScalar(int32_t parallel, v1::ScalarRange& range) { CVT_DEFAULT(range, ahead, parallel); }
+
+void WriteMethod(uint64_t recipe_seed, v1::Search& search) {
+  const int32_t parallel = search.max_parallel_trials();
+  switch (search.method_case()) {
+    case v1::Search::kRandom:
+      WriteSpace(recipe_seed, *search.mutable_random());
+      break;
+    case v1::Search::kSobol:
+      WriteSpace(recipe_seed, *search.mutable_sobol());
+      break;
+    case v1::Search::kTpe:
+      WriteSpace(recipe_seed, *search.mutable_tpe());
+      CVT_DEFAULT(*search.mutable_tpe(), startup_trials, 10);
+      CVT_DEFAULT(*search.mutable_tpe(), candidates, 24);
+      break;
+    case v1::Search::kAsha:
+      WriteSpace(recipe_seed, *search.mutable_asha());
+      CVT_DEFAULT(*search.mutable_asha(), min_epochs, 1);
+      CVT_DEFAULT(*search.mutable_asha(), reduction_factor, 4);
+      break;
+    case v1::Search::kHyperband:
+      WriteSpace(recipe_seed, *search.mutable_hyperband());
+      CVT_DEFAULT(*search.mutable_hyperband(), min_epochs, 1);
+      CVT_DEFAULT(*search.mutable_hyperband(), reduction_factor, 3);
+      break;
+    case v1::Search::kLinear:
+      CVT_DEFAULT(*search.mutable_linear(), patience, 0);
+      break;
+    case v1::Search::kGolden:
+      WriteScalar(parallel, *search.mutable_golden()->mutable_over());
+      break;
+    case v1::Search::kBisect:
+      WriteScalar(parallel, *search.mutable_bisect()->mutable_over());
+      break;
+    case v1::Search::kSecant:
+      WriteScalar(parallel, *search.mutable_secant()->mutable_over());
+      break;
+    case v1::Search::kMonotoneThreshold:
+      WriteScalar(parallel, *search.mutable_monotone_threshold()->mutable_over());
+      if (search.monotone_threshold().seek() == v1::MonotoneThresholdSearch::SEEK_UNSPECIFIED) {
+        search.mutable_monotone_threshold()->set_seek(v1::MonotoneThresholdSearch::SEEK_SMALLEST);
+      }
+      break;
+    case v1::Search::kGrid:
+    case v1::Search::METHOD_NOT_SET:
+      break;
+  }
+}
+
+void WriteObjective(v1::Objective& objective) {
+  if (objective.at() == v1::Objective::AT_UNSPECIFIED) objective.set_at(v1::Objective::AT_LAST);
+}
+
 void WriteSearch(uint64_t recipe_seed, v1::Search& search) {
   CVT_DEFAULT(search, max_parallel_trials, 16);
-  if (search.objective().at() == v1::Objective::AT_UNSPECIFIED) {
-    search.mutable_objective()->set_at(v1::Objective::AT_LAST);
+  CVT_DEFAULT(search, replicates, 1);
+  if (search.has_racing()) {
+    v1::Racing& racing = *search.mutable_racing();
+    CVT_DEFAULT(racing, confidence, 0.95);
+    CVT_DEFAULT(racing, min_replicates, std::min(3, search.replicates() - 1));
   }
-  if (search.has_random()) CVT_DEFAULT(*search.mutable_random(), seed, recipe_seed);
-  if (search.has_linear()) CVT_DEFAULT(*search.mutable_linear(), patience, 0);
+  WriteObjective(*search.mutable_objective());
+  for (v1::Objective& tradeoff : *search.mutable_tradeoffs()) WriteObjective(tradeoff);
+  WriteMethod(recipe_seed, search);
 }
 
 }  // namespace

@@ -3,6 +3,7 @@
 #include <google/protobuf/io/coded_stream.h>
 #include <google/protobuf/io/zero_copy_stream_impl_lite.h>
 
+#include <algorithm>
 #include <utility>
 #include <vector>
 
@@ -18,6 +19,7 @@
 #include "plan/network/named_layers.h"
 #include "plan/recipe/defaults.h"
 #include "plan/recipe/field_path.h"
+#include "plan/recipe/search_points.h"
 #include "plan/recipe/validate.h"
 
 namespace cvtrain::plan {
@@ -68,6 +70,31 @@ absl::Status PinDataset(const DatasetFacts& facts, v1::Recipe& recipe) {
   return absl::OkStatus();
 }
 
+// FLOPs of the first `epochs` epochs.
+double FlopsUpTo(int32_t epochs, const std::vector<v1::PlannedStage>& stages) {
+  double flops = 0;
+  for (const v1::PlannedStage& stage : stages) {
+    const int32_t of_stage = stage.to_epoch() - stage.from_epoch();
+    const int32_t trained = std::clamp(epochs - stage.from_epoch(), 0, of_stage);
+    if (of_stage > 0) flops += stage.flops() * trained / of_stage;
+  }
+  return flops;
+}
+
+// A budget that the first trial uses up before it is compared with any other.
+absl::Status CheckFlopsBudget(const v1::ExperimentSpec& spec,
+                              const std::vector<v1::PlannedStage>& stages) {
+  if (!spec.search().budget().has_flops()) return absl::OkStatus();
+  const std::vector<int32_t> rungs = SearchRungs(spec);
+  const int32_t epochs = rungs.empty() ? spec.recipe().epochs() : rungs.front();
+  const double least = FlopsUpTo(epochs, stages);
+  if (spec.search().budget().flops() >= least) return absl::OkStatus();
+  return Misfit("search.budget.flops",
+                absl::StrCat("must be at least ", least, ", what one trial needs to ",
+                             rungs.empty() ? "its end" : "its first rung", ", got ",
+                             spec.search().budget().flops()));
+}
+
 // What only shows in the plan of the trial: too many steps, images too small for
 // the network, more logical ranks than images.
 absl::Status CheckPlan(const v1::ExperimentSpec& spec, const DatasetFacts& facts) {
@@ -82,7 +109,10 @@ absl::Status CheckPlan(const v1::ExperimentSpec& spec, const DatasetFacts& facts
   CVT_ASSIGN_OR_RETURN(const NetworkDescription network, DescribeNetwork(spec.recipe().model()));
   CVT_RETURN_IF_ERROR(
       NamedLayers(network, "recipe.init_from.except", {except.begin(), except.end()}).status());
-  return PlannedStages(spec.recipe(), {.images = images, .logical_ranks = logical_ranks}).status();
+  CVT_ASSIGN_OR_RETURN(
+      const std::vector<v1::PlannedStage> stages,
+      PlannedStages(spec.recipe(), {.images = images, .logical_ranks = logical_ranks}));
+  return CheckFlopsBudget(spec, stages);
 }
 
 }  // namespace

@@ -43,7 +43,8 @@ struct DatasetFacts {
 // Returns INVALID_ARGUMENT (RECIPE_INVALID), changing nothing, if the recipe
 // does not fit the facts: a split that does not exist or is empty, fewer classes
 // than the data set has, another version or digest, more steps than
-// TrialPlan::kStepsMax; (UNKNOWN_NAME) for the split alone, with the nearest names.
+// TrialPlan::kStepsMax, a budget in FLOPs that ends before the first rung or trial; (UNKNOWN_NAME)
+// for the split alone, with the nearest names.
 absl::Status Resolve(v1::ExperimentSpec* spec, const DatasetFacts& facts);
 
 // The recipe of one trial: that of the resolved `spec` with the search's

@@ -10,8 +10,6 @@
 namespace cvtrain::plan {
 namespace {
 
-constexpr int kEpochsMax = 100'000;
-
 bool IsDigest(absl::string_view text) {
   return text.size() == 64 && text.find_first_not_of("0123456789abcdef") == absl::string_view::npos;
 }

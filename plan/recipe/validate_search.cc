@@ -1,207 +1,40 @@
 #include <algorithm>
-#include <cmath>
 #include <set>
 #include <string>
 #include <vector>
 
 #include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
-#include "common/limits.h"
 #include "common/text.h"
 #include "cvtrain/v1/recipe.pb.h"
 #include "plan/recipe/checks.h"
 #include "plan/recipe/evaluation_metrics.h"
-#include "plan/recipe/field_path.h"
-#include "plan/recipe/schema.h"
+#include "plan/recipe/parameter_checker.h"
 #include "plan/recipe/search_points.h"
-#include "plan/recipe/validate.h"
 #include "plan/rules/number_text.h"
 
 namespace cvtrain::plan {
 namespace {
 
-constexpr int kParametersMax = 16;
-constexpr int kTrialsMax = limits::kTrialsPerSweepMax;
-// Values whose whole recipe is judged at submission; those of a longer list are
-// judged when their trial is made.
-constexpr int kValuesTriedMax = 256;
-
-// Parts of a recipe that are the same in all trials of an experiment.
-constexpr absl::string_view kFixedPaths[] = {"recipe.task", "recipe.dataset"};
-
-// Checks parameters and their values against the recipe they would change.
-class ParameterChecker {
- public:
-  ParameterChecker(const v1::ExperimentSpec& spec, Rules& rules) : spec_(spec), rules_(rules) {
-    for (const FieldViolation& violation : ValidateRecipe(spec.recipe())) {
-      known_.insert(violation.field);
-    }
-  }
-
-  // The type of the parameter named in `field`; false after a violation.
-  bool CheckName(const std::string& field, const std::string& path, FieldType& type) {
-    if (path.empty()) {
-      rules_.Add(field, "is required: the path of a field");
-      return false;
-    }
-    const std::string shown = absl::StrCat("'", SafeText(path, 128), "'");
-    const absl::StatusOr<FieldType> found = TypeOfField(*v1::ExperimentSpec::descriptor(), path);
-    if (!found.ok()) {
-      rules_.Add(field, absl::StrCat("must be the path of a field: ", found.status().message()));
-      return false;
-    }
-    const bool is_fixed =
-        std::any_of(std::begin(kFixedPaths), std::end(kFixedPaths), [&](absl::string_view fixed) {
-          return path == fixed || absl::StartsWith(path, absl::StrCat(fixed, "."));
-        });
-    if (!absl::StartsWith(path, "recipe.") || is_fixed) {
-      rules_.Add(field, "must be a field of the recipe that may differ between trials", shown);
-      return false;
-    }
-    if (found->kind == FieldType::Kind::kText) {
-      rules_.Add(field, "must be a number, a boolean or an enum value", shown);
-      return false;
-    }
-    if (!names_.insert(path).second) {
-      rules_.Add(field, "is given twice", shown);
-      return false;
-    }
-    type = *found;
-    return true;
-  }
-
-  // Whether the recipe with this one value is valid.
-  void CheckValue(const std::string& field, const std::string& path, const std::string& value) {
-    if (++tried_ > kValuesTriedMax) return;
-    v1::ExperimentSpec changed;
-    *changed.mutable_recipe() = spec_.recipe();
-    if (absl::Status status = SetField(&changed, path, value); !status.ok()) {
-      rules_.Add(field, absl::StrCat("must fit the field: ", status.message()));
-      return;
-    }
-    for (const FieldViolation& violation : ValidateRecipe(changed.recipe())) {
-      if (known_.contains(violation.field)) continue;
-      rules_.Add(field, absl::StrCat("makes a recipe that cannot run: ", ToString(violation)),
-                 SafeText(value, 64));
-      return;
-    }
-  }
-
- private:
-  const v1::ExperimentSpec& spec_;
-  Rules& rules_;
-  std::set<std::string> known_;  // fields that are wrong without the search, too
-  std::set<std::string> names_;
-  int tried_ = 0;
-};
-
-bool CheckCount(const std::string& field, int count, int max, Rules& rules) {
-  if (count >= 1 && count <= max) return true;
-  rules.Add(field, absl::StrCat("must have 1 to ", max, " entries"), absl::StrCat(count));
-  return false;
-}
-
-template <typename Values>
-void CheckValues(const std::string& field, const std::string& path, const Values& values,
-                 ParameterChecker& checker, Rules& rules) {
-  if (!CheckCount(field, values.size(), kTrialsMax, rules)) return;
-  std::set<std::string> seen;
-  for (int i = 0; i < values.size(); ++i) {
-    const std::string entry = absl::StrCat(field, ".", i);
-    if (!seen.insert(values.Get(i)).second) {
-      rules.Add(entry, "is given twice", SafeText(values.Get(i), 64));
-      return;
-    }
-    checker.CheckValue(entry, path, values.Get(i));
-  }
-}
+constexpr int kTradeoffsMax = 3;
 
 void CheckGrid(const v1::Search& search, ParameterChecker& checker, Rules& rules) {
   const v1::GridSearch& grid = search.grid();
-  if (!CheckCount("search.grid.parameters", grid.parameters_size(), kParametersMax, rules)) return;
+  if (!CheckCount("search.grid.parameters", grid.parameters_size(), kSearchParametersMax, rules))
+    return;
   for (int i = 0; i < grid.parameters_size(); ++i) {
     const v1::GridParameter& parameter = grid.parameters(i);
     const std::string path = absl::StrCat("search.grid.parameters.", i);
     FieldType type;
     if (!checker.CheckName(path + ".parameter", parameter.parameter(), type)) continue;
-    CheckValues(path + ".values", parameter.parameter(), parameter.values(), checker, rules);
+    checker.CheckValues(path + ".values", parameter.parameter(), parameter.values());
   }
-  const int64_t trials = SearchTrialCount(search);
-  if (trials > kTrialsMax) {
-    rules.Add("search.grid", absl::StrCat("must make at most ", kTrialsMax, " trials"),
+  v1::Search plain;
+  *plain.mutable_grid() = grid;
+  const int64_t trials = SearchTrialCount(plain);
+  if (trials > kSearchTrialsMax) {
+    rules.Add("search.grid", absl::StrCat("must make at most ", kSearchTrialsMax, " trials"),
               absl::StrCat(trials));
-  }
-}
-
-void CheckNumberRange(const std::string& path, const v1::RandomParameter& parameter,
-                      const FieldType& type, ParameterChecker& checker, Rules& rules) {
-  const bool is_log = parameter.has_log_uniform();
-  const v1::NumberRange& range = is_log ? parameter.log_uniform() : parameter.uniform();
-  const std::string field = absl::StrCat(path, is_log ? ".log_uniform" : ".uniform");
-  if (type.kind != FieldType::Kind::kNumber) {
-    rules.Add(field, absl::StrCat("must not be given: the parameter is ", ToString(type)));
-    return;
-  }
-  if (is_log && !(range.min() > 0)) {
-    rules.Add(field + ".min", "must be positive", absl::StrCat(range.min()));
-    return;
-  }
-  if (!(range.min() <= range.max())) {
-    rules.Add(field + ".max", absl::StrCat("must be at least min, ", range.min()),
-              absl::StrCat(range.max()));
-    return;
-  }
-  // `max` itself is never drawn, but it is where the values end.
-  checker.CheckValue(field + ".min", parameter.parameter(), FormatNumber(range.min()));
-  if (range.min() < range.max()) {
-    checker.CheckValue(field + ".max", parameter.parameter(),
-                       FormatNumber(std::nextafter(range.max(), range.min())));
-  }
-}
-
-void CheckIntegerRange(const std::string& path, const v1::RandomParameter& parameter,
-                       const FieldType& type, ParameterChecker& checker, Rules& rules) {
-  const v1::IntegerRange& range = parameter.integer();
-  if (type.kind != FieldType::Kind::kInteger && type.kind != FieldType::Kind::kNumber) {
-    rules.Add(path + ".integer",
-              absl::StrCat("must not be given: the parameter is ", ToString(type)));
-    return;
-  }
-  if (range.min() > range.max()) {
-    rules.Add(path + ".integer.max", absl::StrCat("must be at least min, ", range.min()),
-              absl::StrCat(range.max()));
-    return;
-  }
-  checker.CheckValue(path + ".integer.min", parameter.parameter(), absl::StrCat(range.min()));
-  checker.CheckValue(path + ".integer.max", parameter.parameter(), absl::StrCat(range.max()));
-}
-
-void CheckRandom(const v1::RandomSearch& random, ParameterChecker& checker, Rules& rules) {
-  rules.Required("search.random.trials", random.trials() != 0, random.trials(),
-                 Closed(1, kTrialsMax));
-  if (!CheckCount("search.random.parameters", random.parameters_size(), kParametersMax, rules)) {
-    return;
-  }
-  for (int i = 0; i < random.parameters_size(); ++i) {
-    const v1::RandomParameter& parameter = random.parameters(i);
-    const std::string path = absl::StrCat("search.random.parameters.", i);
-    FieldType type;
-    if (!checker.CheckName(path + ".parameter", parameter.parameter(), type)) continue;
-    switch (parameter.distribution_case()) {
-      case v1::RandomParameter::kUniform:
-      case v1::RandomParameter::kLogUniform:
-        CheckNumberRange(path, parameter, type, checker, rules);
-        break;
-      case v1::RandomParameter::kInteger:
-        CheckIntegerRange(path, parameter, type, checker, rules);
-        break;
-      case v1::RandomParameter::kChoice:
-        CheckValues(path + ".choice.values", parameter.parameter(), parameter.choice().values(),
-                    checker, rules);
-        break;
-      case v1::RandomParameter::DISTRIBUTION_NOT_SET:
-        rules.Add(path, "needs one of uniform, log_uniform, integer, choice");
-    }
   }
 }
 
@@ -224,8 +57,8 @@ void CheckLinearPoints(const v1::LinearSearch& linear, ParameterChecker& checker
               FormatNumber(linear.step()));
     return;
   }
-  if (!CheckCount(has_values ? path + ".values" : path, static_cast<int>(points.size()), kTrialsMax,
-                  rules)) {
+  if (!CheckCount(has_values ? path + ".values" : path, static_cast<int>(points.size()),
+                  kSearchTrialsMax, rules)) {
     return;
   }
   for (size_t i = 0; i < points.size(); ++i) {
@@ -239,34 +72,138 @@ void CheckLinearPoints(const v1::LinearSearch& linear, ParameterChecker& checker
 
 void CheckLinear(const v1::LinearSearch& linear, ParameterChecker& checker, Rules& rules) {
   FieldType type;
-  if (checker.CheckName("search.linear.parameter", linear.parameter(), type)) {
-    if (type.kind == FieldType::Kind::kNumber || type.kind == FieldType::Kind::kInteger) {
-      CheckLinearPoints(linear, checker, rules);
-    } else {
-      rules.Add("search.linear.parameter",
-                absl::StrCat("must be a number: the field is ", ToString(type)));
-    }
+  if (checker.CheckNumberName("search.linear.parameter", linear.parameter(), type)) {
+    CheckLinearPoints(linear, checker, rules);
   }
-  rules.InRange("search.linear.patience", linear.patience(), Closed(0, kTrialsMax));
+  rules.InRange("search.linear.patience", linear.patience(), Closed(0, kSearchTrialsMax));
 }
 
-void CheckObjective(const v1::ExperimentSpec& spec, Rules& rules) {
-  const v1::Objective& objective = spec.search().objective();
-  if (!spec.search().has_objective()) {
-    rules.Add("search.objective", "is required: a metric and a mode, max or min");
-    return;
-  }
+void CheckOneObjective(const std::string& path, const v1::ExperimentSpec& spec,
+                       const v1::Objective& objective, Rules& rules) {
   const std::vector<std::string> metrics = EvaluationMetrics(spec.recipe());
   if (objective.metric().empty()) {
-    rules.Add("search.objective.metric", "is required, such as val/top1");
+    rules.Add(path + ".metric", "is required, such as val/top1");
   } else if (std::find(metrics.begin(), metrics.end(), objective.metric()) == metrics.end()) {
-    rules.Add("search.objective.metric",
+    rules.Add(path + ".metric",
               absl::StrCat("must be a metric that the evaluation reports",
                            DidYouMean(NearestNames(objective.metric(), metrics))),
               absl::StrCat("'", SafeText(objective.metric(), 128), "'"));
   }
   if (objective.mode() == v1::Objective::MODE_UNSPECIFIED) {
-    rules.Add("search.objective.mode", "is required: max or min");
+    rules.Add(path + ".mode", "is required: max or min");
+  }
+}
+
+void CheckObjective(const v1::ExperimentSpec& spec, Rules& rules) {
+  if (!spec.search().has_objective()) {
+    rules.Add("search.objective", "is required: a metric and a mode, max or min");
+    return;
+  }
+  CheckOneObjective("search.objective", spec, spec.search().objective(), rules);
+}
+
+// Their points are known from the start, whatever the results.
+bool HasFixedPoints(const v1::Search& search) {
+  return search.has_grid() || search.has_random() || search.has_sobol() ||
+         (search.has_linear() && search.linear().patience() == 0);
+}
+
+constexpr const char* kFixedPointsOnly =
+    "is only for grid, random, sobol and linear without patience: leave it out";
+
+void CheckTradeoffs(const v1::ExperimentSpec& spec, Rules& rules) {
+  const v1::Search& search = spec.search();
+  if (search.tradeoffs().empty()) return;
+  if (!HasFixedPoints(search)) {
+    rules.Add("search.tradeoffs", kFixedPointsOnly);
+    return;
+  }
+  if (search.tradeoffs_size() > kTradeoffsMax) {
+    rules.Add("search.tradeoffs", absl::StrCat("must have at most ", kTradeoffsMax, " entries"),
+              absl::StrCat(search.tradeoffs_size()));
+    return;
+  }
+  std::set<std::string> seen = {search.objective().metric()};
+  for (int i = 0; i < search.tradeoffs_size(); ++i) {
+    const std::string entry = absl::StrCat("search.tradeoffs.", i);
+    CheckOneObjective(entry, spec, search.tradeoffs(i), rules);
+    if (!seen.insert(search.tradeoffs(i).metric()).second) {
+      rules.Add(entry + ".metric", "is given twice", SafeText(search.tradeoffs(i).metric(), 128));
+    }
+  }
+}
+
+void CheckReplicates(const v1::Search& search, const std::vector<std::string>& paths,
+                     Rules& rules) {
+  const int replicates = search.has_replicates() ? search.replicates() : 1;
+  rules.InRange("search.replicates", replicates, Closed(1, 100));
+  if (replicates > 1 && (search.has_asha() || search.has_hyperband())) {
+    rules.Add("search.replicates",
+              "must be 1 with asha and hyperband, which compare single trials: run the best again");
+  }
+  if (replicates > 1 && std::find(paths.begin(), paths.end(), "recipe.seed") != paths.end()) {
+    rules.Add("search.replicates", "must be 1 where the search itself changes recipe.seed");
+  }
+  const int64_t trials = SearchTrialCount(search);
+  if (replicates > 1 && trials > kSearchTrialsMax) {
+    rules.Add("search.replicates",
+              absl::StrCat("must make at most ", kSearchTrialsMax, " trials in all"),
+              absl::StrCat(trials));
+  }
+  if (!search.has_racing()) return;
+  const v1::Racing& racing = search.racing();
+  if (!HasFixedPoints(search)) {
+    rules.Add("search.racing", kFixedPointsOnly);
+  } else if (replicates < 3) {
+    rules.Add("search.racing", "needs replicates of at least 3, two of them before the first test");
+  } else if (racing.has_min_replicates()) {
+    rules.InRange("search.racing.min_replicates", racing.min_replicates(),
+                  Closed(2, replicates - 1));
+  }
+  if (racing.has_confidence()) {
+    rules.InRange("search.racing.confidence", racing.confidence(), Closed(0.5, 0.9999));
+  }
+}
+
+void CheckBudget(const v1::SearchBudget& budget, Rules& rules) {
+  const std::string path = "search.budget";
+  if (!budget.has_trials() && !budget.has_flops() && !budget.has_slot_hours() &&
+      !budget.has_hours()) {
+    rules.Add(path, "needs at least one of trials, flops, slot_hours, hours, or is left out");
+  }
+  if (budget.has_trials()) {
+    rules.InRange(path + ".trials", budget.trials(), Closed(1, kSearchTrialsMax));
+  }
+  if (budget.has_flops()) rules.InRange(path + ".flops", budget.flops(), Above(0, 1e30));
+  if (budget.has_slot_hours()) {
+    rules.InRange(path + ".slot_hours", budget.slot_hours(), Above(0, 1e7));
+  }
+  if (budget.has_hours()) rules.InRange(path + ".hours", budget.hours(), Above(0, 1e5));
+}
+
+// Trials are compared at the same size of pictures, and at rungs in the same stage.
+void CheckComparability(const v1::Search& search, const std::vector<std::string>& paths,
+                        Rules& rules) {
+  const bool has_rungs = search.has_asha() || search.has_hyperband();
+  const std::string field =
+      absl::StrCat("search.", search.has_asha() ? "asha" : "hyperband", ".parameters");
+  for (const std::string& path : paths) {
+    const bool is_measure = absl::StartsWith(path, "recipe.evaluation.sizes.") ||
+                            absl::StartsWith(path, "recipe.evaluation.conditions.");
+    if (is_measure && !search.has_monotone_threshold()) {
+      rules.Add("search",
+                absl::StrCat("must not change ", path,
+                             ", which would compare trials that were measured differently: list "
+                             "what is to be measured in recipe.evaluation, and name one in "
+                             "search.objective.metric"));
+    }
+    if (has_rungs && (path == "recipe.epochs" || absl::StartsWith(path, "recipe.sampler.") ||
+                      absl::StartsWith(path, "recipe.synthetic.steps"))) {
+      rules.Add(field,
+                absl::StrCat("must not change ", path,
+                             ": its trials would be in different stages of their curriculum at "
+                             "a rung; use tpe, sobol or random, which compare at the end"));
+    }
   }
 }
 
@@ -279,20 +216,37 @@ void CheckSearch(const v1::ExperimentSpec& spec, Rules& rules) {
     case v1::Search::kGrid:
       CheckGrid(search, checker, rules);
       break;
-    case v1::Search::kRandom:
-      CheckRandom(search.random(), checker, rules);
-      break;
     case v1::Search::kLinear:
       CheckLinear(search.linear(), checker, rules);
       break;
+    case v1::Search::kRandom:
+    case v1::Search::kSobol:
+    case v1::Search::kTpe:
+    case v1::Search::kAsha:
+    case v1::Search::kHyperband:
+      CheckSearchSpace(checker);
+      break;
+    case v1::Search::kGolden:
+    case v1::Search::kBisect:
+    case v1::Search::kSecant:
+    case v1::Search::kMonotoneThreshold:
+      CheckScalarSearch(checker);
+      break;
     case v1::Search::METHOD_NOT_SET:
-      rules.Add("search", "must be one of grid, random, linear, or left out");
+      rules.Add("search",
+                "must be one of grid, random, linear, golden, bisect, secant, monotone_threshold, "
+                "sobol, tpe, asha, hyperband, or left out");
       return;
   }
+  const std::vector<std::string> paths = SearchedPaths(search);
   CheckObjective(spec, rules);
+  CheckTradeoffs(spec, rules);
+  CheckReplicates(search, paths, rules);
+  if (search.has_budget()) CheckBudget(search.budget(), rules);
+  CheckComparability(search, paths, rules);
   if (search.has_max_parallel_trials()) {
     rules.InRange("search.max_parallel_trials", search.max_parallel_trials(),
-                  Closed(1, kTrialsMax));
+                  Closed(1, kSearchTrialsMax));
   }
 }
 

@@ -13,7 +13,6 @@
 namespace cvtrain::plan {
 namespace {
 
-constexpr int kEpochsMax = 100'000;
 constexpr double kRateMax = 10;
 constexpr double kWarmupStepsMax = 10'000'000;
 constexpr int kMilestonesMax = 1'000;

@@ -4,6 +4,7 @@
 
 #include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
+#include "absl/strings/str_join.h"
 #include "cvtrain/v1/recipe.pb.h"
 #include "plan/curriculum/stages.h"
 #include "plan/recipe/search_points.h"
@@ -137,6 +138,17 @@ void WarnOfSearch(const v1::ExperimentSpec& spec, Lines& warnings) {
   }
 }
 
+// Rungs that were moved to epochs with an evaluation.
+void WarnOfRungs(const v1::ExperimentSpec& spec, Lines& warnings) {
+  const std::vector<int32_t> rungs = SearchRungs(spec);
+  v1::ExperimentSpec every_epoch = spec;
+  every_epoch.mutable_recipe()->mutable_evaluation()->set_every_epochs(1);
+  if (rungs.empty() || rungs == SearchRungs(every_epoch)) return;
+  warnings.push_back(absl::StrCat("search.", spec.search().has_asha() ? "asha" : "hyperband",
+                                  ": has its rungs after the epochs ", absl::StrJoin(rungs, ", "),
+                                  ", where something is evaluated"));
+}
+
 void WarnOfSynthetic(const v1::Recipe& recipe, Lines& warnings) {
   if (recipe.has_dataset() || recipe.has_model() || recipe.has_sampler() ||
       recipe.has_learning_rate() || recipe.has_epochs()) {
@@ -170,6 +182,7 @@ std::vector<std::string> Warnings(const v1::ExperimentSpec& spec) {
   }
   WarnOfEvaluation(recipe.evaluation(), warnings);
   WarnOfSearch(spec, warnings);
+  WarnOfRungs(spec, warnings);
   return warnings;
 }
 

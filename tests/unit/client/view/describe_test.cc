@@ -49,6 +49,38 @@ TEST(DescribeTest, SaysWhichClassIsTakenForWhich) {
                     HasSubstr("class 2     50.00 % of 8, 3 taken for class 1\n")));
 }
 
+TEST(DescribeTest, ShowsWhatASearchHasFound) {
+  v1::Experiment sweep = Sweep();
+  EXPECT_THAT(DescribeText(sweep, {}, "", Now()), Not(HasSubstr("Search:")));
+  sweep.mutable_spec()->mutable_search()->mutable_budget()->set_slot_hours(12);
+  v1::Objective& tradeoff = *sweep.mutable_spec()->mutable_search()->add_tradeoffs();
+  tradeoff.set_metric("val/loss");
+  *sweep.mutable_search() = testing::ParseTextProto<v1::SearchStatus>(R"pb(
+    bracket { low: 20 high: 22 low_objective: 74.1 }
+    answer: 22
+    best {
+      parameters { key: "recipe.augmentation.range_augment.target_psnr.end" value: "22" }
+      objectives: 75.3
+      objectives: 1.25
+      replicates: 3
+      standard_deviation: 0.21
+      trial: "experiments/1/trials/4"
+    }
+    raced_out: 2
+    message: "ends here\x1b"
+    used { trials: 6 flops: 4.5e15 slot_hours: 3.5 hours: 1.25 }
+  )pb");
+  *sweep.mutable_search()->add_front() = sweep.search().best();
+  EXPECT_THAT(
+      DescribeText(sweep, {}, "", Now()),
+      AllOf(HasSubstr("  answer   22\n"), HasSubstr("  bracket  [20, 22], objective 74.1 to ?\n"),
+            HasSubstr("  best     target_psnr.end=22: 75.3, deviation 0.21 over 3 seeds\n"),
+            HasSubstr("  stopped  2 points that are clearly worse\n"),
+            HasSubstr("  used     6 trials, 4.5e+15 FLOPs, 3.5 of 12 slot-hours, 1.25 hours\n"),
+            HasSubstr("  note     ends here"), Not(HasSubstr("\x1b")), HasSubstr("val/loss"),
+            HasSubstr("1.25")));
+}
+
 TEST(DescribeTest, EscapesControlCharacters) {
   v1::Trial trial = RunningTrial();
   trial.set_reason("\x1b]0;owned\x07");

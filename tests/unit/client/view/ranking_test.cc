@@ -52,12 +52,14 @@ TEST(RankingTest, RanksTheSmallestFirstWhereTheObjectiveSaysSo) {
 
 TEST(RankingTest, ListsTrialsWithoutARankLastAndSaysWhy) {
   v1::Trial unmeasured = EndedTrial(5, v1::Trial::STATE_SUCCEEDED);
+  v1::Trial pruned = Unranked(6, v1::Trial::STATE_SUCCEEDED, 96);
+  pruned.set_pruned_at_epoch(3);
   EXPECT_THAT(
       Places(Sweep(),
              {Unranked(1, v1::Trial::STATE_FAILED, 99), Unranked(2, v1::Trial::STATE_CANCELLED, 98),
-              Unranked(3, v1::Trial::STATE_SUCCEEDED, 97), Ranked(4, 88.25), unmeasured}),
+              Unranked(3, v1::Trial::STATE_SUCCEEDED, 97), Ranked(4, 88.25), unmeasured, pruned}),
       ElementsAre("1 trial/1.4", "failed trial/1.1", "cancelled trial/1.2", "discarded trial/1.3",
-                  "unmeasured trial/1.5"));
+                  "unmeasured trial/1.5", "pruned trial/1.6"));
 }
 
 TEST(RankingTest, PutsTheCoordinatorsBestTrialFirst) {

@@ -133,6 +133,7 @@ class InvariantChecker {
       ++counts[trial.record.state()];
       all_ended = all_ended && HasEnded(trial.record.state());
       const bool counts_for_best = trial.objective && !trial.record.discarded() &&
+                                   trial.record.pruned_at_epoch() == 0 &&
                                    trial.record.state() != v1::Trial::STATE_FAILED &&
                                    trial.record.state() != v1::Trial::STATE_CANCELLED;
       ranked += counts_for_best ? 1 : 0;

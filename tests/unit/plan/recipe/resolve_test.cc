@@ -3,6 +3,7 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include "absl/strings/str_cat.h"
 #include "plan/recipe/validate.h"
 #include "plan/recipe/writer.h"
 #include "tests/support/proto_matchers.h"
@@ -376,6 +377,55 @@ TEST(RecipeDigestTest, NeverChanges) {
   recipe.set_seed(7);
   EXPECT_EQ(RecipeDigest(recipe),
             "0ed2153e50d218f1918f1e75b9a26f2b49a1248f20c17452d560435112ea577c");
+}
+
+constexpr char kRates[] =
+    "parameters: [{parameter: recipe.learning_rate.constant.value, uniform: {min: 0.1, max: 1}}]";
+constexpr char kTop1[] = "search.objective={metric: val/top1, mode: max}";
+
+TEST(ResolveTest, WritesDefaultsOfSearches) {
+  const v1::Search asha =
+      Resolved(SmallSpec({absl::StrCat("search={asha: {trials: 4, ", kRates, "}}"), kTop1}))
+          .search();
+  EXPECT_EQ(asha.asha().reduction_factor(), 4);
+  EXPECT_EQ(asha.asha().min_epochs(), 1);
+  EXPECT_EQ(asha.replicates(), 1);
+  const v1::Search tpe =
+      Resolved(SmallSpec({absl::StrCat("search={tpe: {trials: 4, ", kRates, "}}"), kTop1}))
+          .search();
+  EXPECT_EQ(tpe.tpe().startup_trials(), 10);
+  EXPECT_EQ(tpe.tpe().candidates(), 24);
+  EXPECT_TRUE(tpe.tpe().has_seed());
+  const v1::Search threshold =
+      Resolved(SmallSpec({"search={monotone_threshold: {margin: 0.2, over: {parameter: "
+                          "recipe.loss.label_smoothing, min: 0, max: 0.5, step: 0.1}}}",
+                          kTop1, "search.max_parallel_trials=5"}))
+          .search();
+  EXPECT_EQ(threshold.monotone_threshold().seek(), v1::MonotoneThresholdSearch::SEEK_SMALLEST);
+  EXPECT_EQ(threshold.monotone_threshold().over().ahead(), 5);
+  const v1::Search racing =
+      Resolved(SmallSpec({absl::StrCat("search={random: {trials: 4, ", kRates, "}}"), kTop1,
+                          "search.replicates=3", "search.racing={}"}))
+          .search();
+  EXPECT_EQ(racing.racing().confidence(), 0.95);
+  EXPECT_EQ(racing.racing().min_replicates(), 2) << "three would leave nothing to stop";
+}
+
+TEST(ResolveTest, RefusesABudgetThatEndsBeforeTheFirstRung) {
+  // An epoch of 720 pictures of ResNet-18 at 96 pixels takes some 1.4e12 FLOPs.
+  auto resolve = [](const std::string& method, const std::string& flops) {
+    v1::ExperimentSpec spec =
+        SmallSpec({absl::StrCat("search={", method, ": {trials: 4, ", kRates, "}}"), kTop1,
+                   absl::StrCat("search.budget={flops: ", flops, "}")});
+    return Resolve(&spec, FlowerFacts());
+  };
+  EXPECT_THAT(resolve("asha", "1e11"),
+              StatusIs(absl::StatusCode::kInvalidArgument, Reason("RECIPE_INVALID"),
+                       Message(HasSubstr("search.budget.flops: must be at least"))));
+  EXPECT_THAT(resolve("asha", "3e12"), ::cvtrain::testing::IsOk());
+  EXPECT_THAT(resolve("random", "3e12"),
+              StatusIs(absl::StatusCode::kInvalidArgument, Reason("RECIPE_INVALID"),
+                       Message(HasSubstr("what one trial needs to its end"))));
 }
 
 }  // namespace

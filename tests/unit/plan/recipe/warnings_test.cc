@@ -51,6 +51,17 @@ TEST(WarningsTest, TellWhatASearchDoesNotMove) {
               ElementsAre(HasSubstr("evaluated at the recipe's base size")));
 }
 
+TEST(WarningsTest, TellWhichEpochsRungsWereMovedTo) {
+  const std::string asha =
+      "search={asha: {trials: 4, parameters: [{parameter: recipe.learning_rate.constant.value, "
+      "uniform: {min: 0.1, max: 1}}]}}";
+  EXPECT_THAT(Warnings(SmallSpec({asha})), IsEmpty());
+  EXPECT_THAT(
+      Warnings(SmallSpec({asha, "recipe.evaluation={every_epochs: 3}"})),
+      ElementsAre(
+          "search.asha: has its rungs after the epochs 3, 6, where something is evaluated"));
+}
+
 TEST(WarningsTest, CountThePassesOfAnEvaluation) {
   const std::string conditions =
       "recipe.evaluation.conditions=[{name: clean}, {name: fog, "
