@@ -63,6 +63,17 @@ size_t TrialsPerEventMax(const v1::ExperimentSpec& spec) {
                             kTrialsPerEventMax);
 }
 
+// So many trials that fail within so many steps, all of them alike, end a sweep: the others would,
+// too.
+constexpr size_t kFailuresHopeless = 3;
+constexpr int64_t kStepsAtOnce = 1;
+
+// Causes that a recipe can have everywhere. One that diverges may do so for its parameters.
+bool IsOfTheRecipe(v1::Cause cause) {
+  return cause == v1::CAUSE_DATA || cause == v1::CAUSE_USER_ERROR ||
+         cause == v1::CAUSE_OUT_OF_MEMORY || cause == v1::CAUSE_INTERNAL;
+}
+
 bool IsOpen(const TrialResult& result) { return result.state == TrialResult::State::kOpen; }
 
 }  // namespace
@@ -236,7 +247,16 @@ void Conclusion::SettleExperiment(const ClusterState::Experiment& experiment, bo
   step.set_done(record.search_done() || cancelled);
   if (!step.done()) {
     std::vector<TrialResult> results = Results(experiment);
-    AdvanceSearch(experiment, results, step);
+    const std::string hopeless = WhyHopeless(experiment);
+    if (hopeless.empty()) {
+      AdvanceSearch(experiment, results, step);
+    } else {
+      for (size_t i = 0; i < results.size(); ++i) {
+        if (IsOpen(results[i])) Discard(experiment, {i, hopeless}, step);
+      }
+      step.set_done(true);
+      step.set_left(0);
+    }
     if (step.created_size() > 0 || step.discarded_size() > 0 || step.passed_size() > 0 ||
         step.pruned_size() > 0 || step.done() || step.left() != record.trials_left()) {
       *consequences_.add_searches() = step;
@@ -377,6 +397,30 @@ void Conclusion::Discard(const ClusterState::Experiment& experiment,
   RequestEnd(**trial, v1::CAUSE_PRUNED, /*at_once=*/true, discard.reason);
   (*trial)->set_discarded(true);
   (*trial)->set_reason(discard.reason);
+}
+
+std::string Conclusion::WhyHopeless(const ClusterState::Experiment& experiment) const {
+  if (experiment.record.spec().search().method_case() == v1::Search::METHOD_NOT_SET) return "";
+  size_t failures = 0;
+  v1::Cause cause = v1::CAUSE_UNSPECIFIED;
+  std::set<std::string> workers;
+  for (const auto& [number, trial] : experiment.trials) {
+    const TrialRecord& record = Record(trial);
+    if (!record.evaluations().empty() || record.state() == v1::Trial::STATE_SUCCEEDED) return "";
+    if (record.state() != v1::Trial::STATE_FAILED || record.attempts().empty()) continue;
+    const AttemptRecord& last = *record.attempts().rbegin();
+    const bool alike = cause == v1::CAUSE_UNSPECIFIED || cause == last.cause();
+    if (last.end_step() > kStepsAtOnce || !alike || !IsOfTheRecipe(last.cause())) return "";
+    cause = last.cause();
+    ++failures;
+    for (const storage::v1::AttemptPart& part : last.parts()) workers.insert(part.worker());
+  }
+  const auto there = std::count_if(state_.workers().begin(), state_.workers().end(),
+                                   [](const auto& worker) { return !worker.second.record.lost(); });
+  if (failures < kFailuresHopeless || (workers.size() < 2 && there > 1)) return "";
+  return absl::StrCat("discarded: the first ", failures, " trials failed at once, ",
+                      workers.size() > 1 ? absl::StrCat("on ", workers.size(), " workers, ") : "",
+                      "all with cause ", CauseText(cause));
 }
 
 void Conclusion::EndExperiment(const ClusterState::Experiment& experiment, bool cancelled,

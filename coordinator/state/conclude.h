@@ -83,6 +83,10 @@ class Conclusion {
                    const std::vector<TrialResult>& results, storage::v1::SearchStep& step);
   void Discard(const ClusterState::Experiment& experiment, const SearchAdvance::Discard& discard,
                storage::v1::SearchStep& step);
+  // Why no other trial of a sweep will do better than those that failed: the first ones failed at
+  // once, all with the same cause, on more than one worker if there is one, and none has been
+  // evaluated. Empty if there is hope.
+  std::string WhyHopeless(const ClusterState::Experiment& experiment) const;
   void EndExperiment(const ClusterState::Experiment& experiment, bool cancelled,
                      const storage::v1::SearchStep& step);
   // The checkpoint that `experiment` began with goes with its end, if nothing else keeps it: no

@@ -260,5 +260,55 @@ TEST_F(DecideTest, SeesNoObjectiveInWhatIsNoNumber) {
   EXPECT_THAT(driver_.Experiment(1).ranking, IsEmpty());
 }
 
+class HopelessSweepTest : public ::testing::Test {
+ protected:
+  HopelessSweepTest() {
+    driver_.Register("w1", 1);
+    driver_.Register("w2", 1);
+    CVT_CHECK_OK(driver_.Create(SyntheticSpec("sweep", LinearSearch(10, 4))).status());
+  }
+  // Trial `number` fails on `worker` after `steps`.
+  void Fail(int64_t number, const std::string& worker, const std::string& cause,
+            int64_t steps = 0) {
+    CVT_CHECK_OK(driver_.Allocate(1, number, {{worker, 0}}).status());
+    driver_.Start(1, number, worker);
+    CVT_CHECK_OK(driver_
+                     .Facts(1, number, worker,
+                            {absl::StrCat("ended { cause: CAUSE_", cause, " end_step: ", steps,
+                                          " message: 'no such column' }")})
+                     .status());
+  }
+  v1::Experiment::State State() const { return driver_.state.experiments().at(1).record.state(); }
+
+  StateDriver driver_;
+};
+
+TEST_F(HopelessSweepTest, EndsWhenItsFirstTrialsFailAtOnceOnSeveralWorkers) {
+  Fail(1, "w1", "USER_ERROR");
+  Fail(2, "w2", "USER_ERROR");
+  EXPECT_EQ(State(), v1::Experiment::STATE_ACTIVE);
+  Fail(3, "w1", "USER_ERROR");
+  EXPECT_EQ(State(), v1::Experiment::STATE_FAILED);
+  const auto& experiment = driver_.state.experiments().at(1);
+  EXPECT_THAT(experiment.record.message(), HasSubstr("no such column"));
+  EXPECT_TRUE(experiment.trials.at(4).record.discarded());
+  EXPECT_THAT(
+      experiment.trials.at(4).record.reason(),
+      HasSubstr("the first 3 trials failed at once, on 2 workers, all with cause user error"));
+}
+
+TEST_F(HopelessSweepTest, GoesOnWhereAWorkerOrTheParametersMayBeToBlame) {
+  for (int64_t number = 1; number <= 3; ++number) Fail(number, "w1", "USER_ERROR");
+  EXPECT_EQ(State(), v1::Experiment::STATE_ACTIVE) << "all on one worker";
+  Fail(4, "w2", "DIVERGED");
+  EXPECT_EQ(State(), v1::Experiment::STATE_ACTIVE) << "for another reason";
+}
+
+TEST_F(HopelessSweepTest, GoesOnWhereTrialsGetSomewhere) {
+  Fail(1, "w1", "DATA", /*steps=*/40);
+  for (int64_t number = 2; number <= 4; ++number) Fail(number, "w2", "DATA");
+  EXPECT_EQ(State(), v1::Experiment::STATE_ACTIVE);
+}
+
 }  // namespace
 }  // namespace cvtrain::coordinator
