@@ -5,9 +5,11 @@
 #include <cstdint>
 #include <map>
 #include <optional>
+#include <string>
 #include <utility>
 #include <vector>
 
+#include "absl/strings/str_cat.h"
 #include "coordinator/search/searcher.h"
 #include "coordinator/state/search_results.h"
 #include "coordinator/state/trial_record.h"
@@ -133,6 +135,20 @@ void SetPoints(const ClusterState::Experiment& experiment, v1::SearchStatus& sta
   }
 }
 
+// Trials that ran to their end and have no place in any comparison.
+std::string UnmeasuredText(const ClusterState::Experiment& experiment) {
+  size_t unmeasured = 0;
+  for (const TrialResult& result : experiment.results) {
+    const bool ended = result.state == TrialResult::State::kSucceeded;
+    unmeasured += ended && !result.discarded && !result.pruned && !result.objective ? 1 : 0;
+  }
+  if (unmeasured == 0) return "";
+  return absl::StrCat(unmeasured, " of ", experiment.results.size(),
+                      " trials ended without a finite value of ",
+                      experiment.record.spec().search().objective().metric(),
+                      "; they have no rank, see their evaluations and losses");
+}
+
 }  // namespace
 
 v1::SearchStatus SearchStatusOf(const ClusterState::Experiment& experiment, absl::Time now) {
@@ -163,6 +179,7 @@ v1::SearchStatus SearchStatusOf(const ClusterState::Experiment& experiment, absl
   if (!bound.empty() && status.message().empty()) {
     status.set_message("the budget is used up: " + bound);
   }
+  if (status.message().empty()) status.set_message(UnmeasuredText(experiment));
   return status;
 }
 

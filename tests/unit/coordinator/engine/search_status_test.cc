@@ -99,13 +99,27 @@ TEST_F(SearchStatusTest, ReportsTheFrontOfSeveralObjectives) {
   }
   ClusterState::Experiment experiment = driver_.Experiment(1);
   *experiment.record.mutable_spec() = spec;
+  const v1::SearchStatus status = SearchStatusOf(experiment, driver_.now);
   std::vector<std::string> front;
-  for (const v1::SearchPoint& point : SearchStatusOf(experiment, driver_.now).front()) {
+  for (const v1::SearchPoint& point : status.front()) {
     front.push_back(point.trial());
     EXPECT_THAT(point.objectives(), SizeIs(2));
   }
   EXPECT_THAT(front, ElementsAre("experiments/1/trials/1", "experiments/1/trials/3",
                                  "experiments/1/trials/2"));
+}
+
+TEST_F(SearchStatusTest, SaysThatTrialsHaveNoObjective) {
+  Submit(absl::StrCat("grid { parameters { parameter: '", kValue,
+                      "' values: '10' values: '20' } } max_parallel_trials: 1"));
+  ASSERT_THAT(driver_.Allocate(1, 1, {{"w1", 0}}), IsOk());
+  ASSERT_THAT(driver_.Facts(1, 1, "w1",
+                            {"evaluation { step: 100 metrics { key: 'val/top1' value: nan } }",
+                             "ended { cause: CAUSE_FINISHED end_step: 100 }"}),
+              IsOk());
+  EXPECT_THAT(Status().message(),
+              HasSubstr("1 of 2 trials ended without a finite value of val/top1"));
+  EXPECT_FALSE(Status().has_best());
 }
 
 TEST_F(SearchStatusTest, SaysThatTheBudgetIsUsedUp) {
