@@ -8,7 +8,8 @@ import time
 import pytest
 from cluster import SMALL_RECIPE, Cluster, Failed, wait_until
 
-RECIPE = SMALL_RECIPE.replace("epochs: 4", "epochs: 12") + "resources: {slots: 2}\n"
+# Long enough to be hit in the middle.
+RECIPE = SMALL_RECIPE.replace("epochs: 4", "epochs: 60") + "resources: {slots: 2}\n"
 
 
 @pytest.fixture(scope="module", name="reference")

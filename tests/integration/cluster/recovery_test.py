@@ -11,7 +11,7 @@ import pytest
 from cluster import SMALL_RECIPE, Cluster, wait_until
 
 # Long enough to be hit in the middle.
-RECIPE = SMALL_RECIPE.replace("epochs: 4", "epochs: 16")
+RECIPE = SMALL_RECIPE.replace("epochs: 4", "epochs: 40")
 
 SWEEP = RECIPE + """
 search:
