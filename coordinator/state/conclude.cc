@@ -245,20 +245,22 @@ void Conclusion::SettleExperiment(const ClusterState::Experiment& experiment, bo
   SearchStep step;
   step.set_experiment(experiment.name.ToString());
   step.set_done(record.search_done() || cancelled);
-  if (!step.done()) {
+  const bool ends = cancelled || record.cancel_requested();
+  const std::string hopeless = ends ? "" : WhyHopeless(experiment);
+  if (!hopeless.empty() || !step.done()) {
     std::vector<TrialResult> results = Results(experiment);
-    const std::string hopeless = WhyHopeless(experiment);
     if (hopeless.empty()) {
       AdvanceSearch(experiment, results, step);
     } else {
       for (size_t i = 0; i < results.size(); ++i) {
-        if (IsOpen(results[i])) Discard(experiment, {i, hopeless}, step);
+        if (IsOpen(results[i]) && !results[i].discarded) Discard(experiment, {i, hopeless}, step);
       }
       step.set_done(true);
       step.set_left(0);
     }
     if (step.created_size() > 0 || step.discarded_size() > 0 || step.passed_size() > 0 ||
-        step.pruned_size() > 0 || step.done() || step.left() != record.trials_left()) {
+        step.pruned_size() > 0 || step.done() != record.search_done() ||
+        step.left() != record.trials_left()) {
       *consequences_.add_searches() = step;
     }
   }
