@@ -67,7 +67,7 @@ def test_the_queue_says_who_is_next_why_and_until_when():
         predicted = cluster.cvctl("simulate", "--live", "--workers", "+4", "--slots-each", "1")[0]
         assert "trial/2.1" in predicted and "All done" in predicted, predicted
         cluster.cvctl("release", "exp/5")
-        assert cluster.json("queue")["entries"][1]["label"] == "held"
+        assert cluster.json("queue")["entries"][0]["label"] == "held"
         with pytest.raises(Failed, match="exp/99"):
             cluster.cvctl("submit", cluster.write("bad.yaml", SYNTHETIC.format(name="x", steps=1, slots=1)),
                           "--after", "exp/99")  # fmt: skip
