@@ -25,7 +25,7 @@ NETWORKS = {
     "resnet50": ("resnet { depth: 50 }", 1, [(64, 16, 2), (224, 4, 1)]),
     "mobilenet_v1": ("mobilenet_v1 {}", 1, [(64, 16, 3), (224, 4, 2)]),
     "mobilenet_v2": ("mobilenet_v2 {}", 1, [(64, 16, 3), (224, 4, 2)]),
-    "mobilenet_v3": ("mobilenet_v3 {}", 1, [(64, 16, 3), (224, 4, 2)]),
+    "mobilenet_v3": ("mobilenet_v3 {}", 0, [(64, 16, 3), (224, 4, 2)]),
     "efficientnet_b0": ("efficientnet {}", 1, [(64, 16, 2), (224, 4, 1)]),
     "convmixer 256/8": ("convmixer { width: 256 depth: 8 }", 1, [(64, 8, 1), (224, 2, 1)]),
     "vgg11": ("vgg { depth: 11 }", 0, [(64, 8, 1), (224, 2, 1)]),

@@ -122,10 +122,6 @@ struct ScratchRule {
   Scratch operator()(const Linear& linear) const {
     return {.weight_bytes = is_trained ? Bytes(linear.in_features * linear.out_features) : 0};
   }
-  // The gradient of the scales is summed over a product as large as the image.
-  Scratch operator()(const ScaleChannels&) const {
-    return {.image_bytes = Bytes(in.ElementCount())};
-  }
   // Gradients of queries, keys and values.
   Scratch operator()(const SelfAttention&) const {
     return {.image_bytes = Bytes(4 * out.ElementCount())};
