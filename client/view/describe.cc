@@ -393,6 +393,9 @@ std::string DescribeText(const v1::Worker& worker, absl::Time now) {
   page.Line("Worker", ShortName(worker.name()))
       .Line("State", StateText(worker.state()))
       .Line("Host", worker.hostname())
+      .Line("Cordoned", worker.cordoned()
+                            ? worker.cordon_reason().empty() ? "yes" : worker.cordon_reason()
+                            : "")
       .Line("Registered", TimeText(worker.register_time()))
       .Line("Last heartbeat", absl::StrCat(AgeText(worker.renew_time(), now), " ago"))
       .Line("Shard cache",

@@ -74,7 +74,7 @@ PlanWorker LargestOpenWorker(const View& view) {
 }
 
 std::string SlotText(int32_t slots) {
-  return absl::StrCat(slots, slots == 1 ? " more slot" : " more slots");
+  return absl::StrCat(slots, slots == 1 ? " slot" : " slots");
 }
 
 // What would make a trial that waits start sooner: more slots, the first place, no limit.

@@ -183,7 +183,12 @@ class Reporter {
       line.text =
           WaitText(input_, plan_, one, [](int64_t id) { return FormatShort(TrialOfJob(id)); });
       if (nobody) line.text = absl::StrCat(line.text, "; no worker is ready");
-      Predict(starts[i], line);
+      absl::Time start = starts[i];
+      // Those who can be stopped for it make it sooner than their ends.
+      if (plan_.reservation.has_value() && plan_.reservation->job == one.job) {
+        start = std::min(start, plan_.reservation->at);
+      }
+      Predict(start, line);
       report_.waiting.push_back(std::move(line));
     }
   }

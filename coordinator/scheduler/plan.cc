@@ -114,6 +114,8 @@ class Planner {
     const GangShape gang(here);
     if (!EverFits(gang)) return Wait(i, WaitReason::kTooLarge);
     if (stopped_ || NothingToGive()) {
+      // Nobody can pass it anyway: for those who ask when it will start.
+      if (!stopped_ && !in_line_.has_value() && fill_ == Policy::Fill::kReserve) Reserve(i, gang);
       return Wait(i, in_line_.has_value() ? WaitReason::kOrder : WaitReason::kSlots);
     }
     if (HasFailed(here, gang)) return Wait(i, WaitReason::kSlots);

@@ -380,6 +380,9 @@ TEST_F(SchedulingTest, ExplainsOneThatWaits) {
   ASSERT_THAT(why.what_if(), SizeIs(2));
   EXPECT_THAT(why.what_if(0).change(), HasSubstr("one more worker"));
   EXPECT_NEAR(Until(why.what_if(0).predicted_start()), 0, 1);
+  // The one that runs could be stopped for it when it has run for a minute.
+  EXPECT_THAT(why.what_if(1).change(), HasSubstr("highest priority"));
+  EXPECT_NEAR(Until(why.what_if(1).predicted_start()), 30, 3);
 }
 
 TEST_F(SchedulingTest, ExplainsOneThatRuns) {
