@@ -231,7 +231,10 @@ Decision DecideFacts(const ClusterState& state, const session::v1::ReportFactsRe
   storage::v1::FactsReported& reported = *event.mutable_facts_reported();
   int64_t next = claimed.part->fact_sequence() + 1;
   for (const session::v1::Fact& fact : request.facts()) {
-    if (fact.sequence() < next) continue;
+    // A worker whose disk was full sends facts that it has not written. If it then crashes, it ends
+    // the attempt under a number that it has used before.
+    const bool forgot = fact.has_ended() && !claimed.part->ended();
+    if (fact.sequence() < next && !forgot) continue;
     if (claimed.part->ended()) return LeaseLost(claim, "its ranks have ended");
     if (fact.sequence() > next) {
       return BadFact(fact.sequence(), absl::StrCat("comes where ", next, " is next"));
@@ -240,7 +243,7 @@ Decision DecideFacts(const ClusterState& state, const session::v1::ReportFactsRe
       return BadFact(fact.sequence(), "comes after the end of its ranks");
     }
     CVT_RETURN_IF_ERROR(Convert(fact, *reported.add_facts()));
-    ++next;
+    reported.mutable_facts()->rbegin()->set_sequence(next++);
   }
   if (reported.facts().empty()) return decided;
 

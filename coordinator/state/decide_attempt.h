@@ -57,9 +57,10 @@ Decision DecideAllocate(const ClusterState& state, const TrialPlacement& placeme
 Decision DecidePreempt(const ClusterState& state, const AttemptName& attempt, const TrialName& by,
                        absl::Time now);
 
-// Takes in facts. Those that are known are skipped; if all are, nothing is decided. An attempt
-// whose last part ends decides its trial: ended, or queued again within the budget of the cause.
-// A part that fails stops the others.
+// Takes in facts. Those that are known are skipped; if all are, nothing is decided. The end of a
+// part that has not ended is never known, whatever its number: the worker has lost facts that it
+// had sent, and would hold the slots for ever. An attempt whose last part ends decides its trial:
+// ended, or queued again within the budget of the cause. A part that fails stops the others.
 //
 // Returns ABORTED (LEASE_LOST), changing nothing, as CheckLease(), except for facts that are all
 // known. INVALID_ARGUMENT (FIELD_INVALID) if there are none or more than 100, if sequences have a

@@ -244,6 +244,23 @@ TEST_F(DecideTest, RefusesEverythingWithAStaleGeneration) {
 
 // --- Attempts of several workers ---
 
+// Found by the simulation: the worker's disk was full, so it sent facts that it had not written,
+// and lost them in a crash. The end that it made up got a number that was known.
+TEST_F(DecideTest, TakesTheEndOfAWorkerThatHasForgottenItsFacts) {
+  Submit();
+  Begin();
+  session::v1::ReportFactsRequest request = driver_.Report(driver_.Trial(1, 1), "w1");
+  driver_.Add(request, "ended { cause: CAUSE_WORKER_LOST }");
+  request.mutable_facts(0)->set_sequence(1);
+  ASSERT_THAT(driver_.Commit(DecideFacts(driver_.state, request, driver_.now)), IsOk());
+  EXPECT_EQ(driver_.StateOf(1, 1), kQueued);
+  EXPECT_THAT(driver_.state.workers().at(WorkerName("w1")).busy, IsEmpty());
+  // Its repetition is known.
+  const int64_t revision = driver_.state.revision();
+  ASSERT_THAT(driver_.Commit(DecideFacts(driver_.state, request, driver_.now)), IsOk());
+  EXPECT_EQ(driver_.state.revision(), revision);
+}
+
 class GangTest : public DecideTest {
  protected:
   void SetUp() override {
