@@ -161,6 +161,13 @@ absl::Status RecordQueue::Append(absl::string_view payload) {
   return absl::OkStatus();
 }
 
+absl::Status RecordQueue::Sync() {
+  if (!writer_) return absl::OkStatus();  // a segment is synced when the next one begins
+  const absl::Status synced = writer_->Sync();
+  if (!synced.ok()) CloseWriter();
+  return synced;
+}
+
 absl::StatusOr<std::optional<RecordQueue::Batch>> RecordQueue::Next(const std::string& stream,
                                                                     size_t size_bytes_max,
                                                                     bool unstored) {

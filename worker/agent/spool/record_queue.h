@@ -74,6 +74,9 @@ class RecordQueue {
   // be back), and the queue goes on in a new segment.
   absl::Status Append(absl::string_view payload);
 
+  // Makes what was appended survive a crash of the machine too. Errors of FileSystem.
+  absl::Status Sync();
+
   // The batch to send: the last one again until Ack(), else a new one with what waits,
   // about `size_bytes_max` of it, numbered in `stream`. Nothing if nothing waits.
   // Errors of FileSystem: no batch was made; try again later. With `unstored`, a full disk is no

@@ -120,6 +120,15 @@ void Spool::Begin(const AttemptKey& key) {
 void Spool::AppendFact(const AttemptKey& key, session::v1::Fact fact) {
   Attempt& attempt = Held(key);
   if (!attempt.facts.empty() && attempt.facts.back().has_ended()) return;  // it is the last
+  // The end is synced below: what it comes after must not be lost without it.
+  if (fact.has_ended()) {
+    if (const absl::Status synced = attempt.metrics.Sync(); !synced.ok()) {
+      errors_.Increment();
+      CVT_LOG(kError, "cannot sync the points of an attempt that ends")
+          .Field("attempt", key)
+          .Field("status", synced);
+    }
+  }
   fact.set_sequence(attempt.facts.empty() ? 1 : attempt.facts.back().sequence() + 1);
   attempt.facts.push_back(std::move(fact));
   records_.Increment();

@@ -33,8 +33,8 @@
 // Everything is written when it is reported and before it is sent, so that kill -9 of the
 // agent loses nothing that a trainer handed over. Facts and batches of metrics are also
 // synced before they are sent: after a power cut their numbers still agree with what the
-// coordinator has. A directory is removed when RanksEnded is acknowledged, or when the
-// attempt is lost to others.
+// coordinator has. Points are synced before RanksEnded: an attempt that has ended has all of them.
+// A directory is removed when RanksEnded is acknowledged, or when the attempt is lost to others.
 namespace cvtrain::worker {
 
 struct SpoolOptions {

@@ -101,6 +101,25 @@ TEST_F(SpoolTest, NumbersFactsAndHoldsBackTheEnd) {
   EXPECT_TRUE(spool->IsSettled(Key()));
 }
 
+// Found by the simulation: the end was synced, the points before it were not.
+TEST_F(SpoolTest, AfterAPowerCutAnEndHasThePointsBeforeIt) {
+  ASSERT_THAT(memory_.CreateDir("/state"), IsOk());
+  ASSERT_THAT(memory_.SyncDir("/"), IsOk());
+  {
+    const auto spool = Open();
+    spool->Begin(Key());
+    spool->AppendSeries(Key(), {Loss({1, 2})});
+    spool->AppendFact(Key(), Ended());
+  }
+  memory_.Crash(InMemoryFileSystem::Unsynced::kDrop);
+  const auto spool = Open();
+  ASSERT_THAT(spool->Attempts(), SizeIs(1));
+  EXPECT_TRUE(spool->Attempts()[0].ended);
+  const auto batch = spool->NextMetrics(Key());
+  ASSERT_TRUE(batch);
+  EXPECT_THAT(batch->series(0).steps(), ElementsAre(1, 2));
+}
+
 TEST_F(SpoolTest, NothingFollowsTheEnd) {
   const auto spool = Open();
   spool->AppendFact(Key(), Ended());
