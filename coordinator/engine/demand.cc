@@ -99,7 +99,7 @@ class Gatherer {
  public:
   Gatherer(const ClusterState& state, const LiveState& live, Forecaster& forecaster,
            const Instant& now)
-      : state_(state), live_(live), forecaster_(forecaster), steady_(now.steady) {
+      : state_(state), live_(live), forecaster_(forecaster), steady_(now.steady), wall_(now.wall) {
     // The wall clock may go back; the journal does not.
     demand_.now = std::max(now.wall, state.time());
   }
@@ -155,7 +155,9 @@ class Gatherer {
                  std::optional<StartBlock> block) {
     std::string basis;
     PlanJob job = JobOf(experiment, trial, basis);
-    if (!block.has_value()) block = BlockOf(trial, demand_.now);
+    // By the wall clock: if it went back, the time of the journal stands still, and nobody waits
+    // for the clock to catch up (see DelayOf).
+    if (!block.has_value()) block = BlockOf(trial, wall_);
     const Demand::Job known = {&experiment, &trial, std::move(basis)};
     if (block.has_value()) {
       demand_.blocked.push_back({known, *std::move(block), job.left()});
@@ -217,6 +219,7 @@ class Gatherer {
   const LiveState& live_;
   Forecaster& forecaster_;
   const absl::Duration steady_;
+  const absl::Time wall_;
   // Index into demand_.workers, by worker and slot.
   absl::btree_map<std::pair<WorkerName, int32_t>, int32_t> groups_;
   Demand demand_;

@@ -531,6 +531,20 @@ TEST_F(SessionTest, WaitsLongerBeforeEachAttemptThatBringsNothing) {
   EXPECT_TRUE(worker.held.contains("experiments/1/trials/1/attempts/6"));
 }
 
+// Found by the simulation: the time of the journal stands still when the wall clock went back.
+TEST_F(SessionTest, WaitsBetweenAttemptsForNoClockThatWentBack) {
+  FakeWorker& worker = cluster_.AddWorker("w1", 1);
+  Submit();
+  for (const int attempt : {1, 2}) {
+    const std::string name = absl::StrCat("experiments/1/trials/1/attempts/", attempt);
+    ASSERT_THAT(cluster_.End(worker, name, "WORKER_LOST"), IsOk());
+  }
+  ASSERT_EQ(cluster_.StateOf(1, 1), kQueued);
+  cluster_.clock.SetWall(cluster_.clock.WallNow() - absl::Hours(5));
+  cluster_.Advance(absl::Seconds(2));
+  EXPECT_TRUE(worker.held.contains("experiments/1/trials/1/attempts/3"));
+}
+
 // --- Stops ---
 
 TEST_F(SessionTest, StopsARunningTrialThatIsCancelled) {
