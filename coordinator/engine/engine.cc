@@ -252,7 +252,10 @@ void Engine::Flush(const Instant& now) {
 }
 
 void Engine::Publish(const Instant& now) {
-  for (const auto& [name, worker] : state_.workers()) RefreshWorker(name, now);
+  // Only those who look see how workers are; with many workers most batches are renewals.
+  if (!waiting_.empty()) {
+    for (const auto& [name, worker] : state_.workers()) RefreshWorker(name, now);
+  }
   for (auto& [session, message] : staged_) {
     if (message.has_welcome()) message.mutable_welcome()->set_revision(durable_revision_);
     if (message.has_lease_state()) message.mutable_lease_state()->set_revision(durable_revision_);
