@@ -73,9 +73,7 @@ PlanWorker LargestOpenWorker(const View& view) {
   return largest;
 }
 
-std::string SlotText(int32_t slots) {
-  return absl::StrCat(slots, slots == 1 ? " slot" : " slots");
-}
+std::string SlotText(int32_t slots) { return absl::StrCat(slots, slots == 1 ? " slot" : " slots"); }
 
 // What would make a trial that waits start sooner: more slots, the first place, no limit.
 class WhatIfs {
