@@ -62,7 +62,7 @@ def test_the_queue_says_who_is_next_why_and_until_when():
             "TOO_LARGE", "SLOTS", "ORDER", "HELD", "DEPENDENCY",
         ]  # fmt: skip
         page = cluster.cvctl("explain", "trial/3.1")[0]
-        for part in ("SLOTS", "0 of 1 free", "trial/1.1", "with one more worker of 1 more slot", "now"):
+        for part in ("SLOTS", "0 of 1 free", "trial/1.1", "with one more worker of 1 slot", "now"):
             assert part in page, page
         predicted = cluster.cvctl("simulate", "--live", "--workers", "+4", "--slots-each", "1")[0]
         assert "trial/2.1" in predicted and "All done" in predicted, predicted

@@ -84,7 +84,7 @@ TEST_F(QueueTest, ExplainsOneTrial) {
     response->mutable_first_prediction()->mutable_time()->set_seconds(now() - 100);
     response->mutable_first_prediction()->mutable_start()->set_seconds(now() + 30);
     v1::WhatIf& what_if = *response->add_what_if();
-    what_if.set_change("with one more worker of 2 more slots");
+    what_if.set_change("with one more worker of 2 slots");
     what_if.mutable_predicted_start()->set_seconds(now());
     return absl::OkStatus();
   };
